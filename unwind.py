@@ -1,0 +1,27 @@
+"""Unwind for Python users: the verbs of the command line, one call each.
+
+>>> import unwind
+>>> scenario = unwind.load_scenario("2024-08-05")
+>>> scenario.steps
+240
+"""
+
+from __future__ import annotations
+
+from chain.errors import InputError, NodeError, ReorgError, UnsupportedError, UnwindError
+from chain.snapshot import Snapshot
+from protocols.lending.aave_v3.importer import import_positions
+from protocols.snapshot import snapshot
+from simulator.book import read as read_snapshot
+from simulator.replay import replay
+from simulator.report import write_report
+from simulator.run import Run, read_run, simulate
+from simulator.scenario import Scenario, load_scenario, shipped_scenarios
+from simulator.stress import stress
+from simulator.verify import verify
+
+__all__ = [
+    "InputError", "NodeError", "ReorgError", "Run", "Scenario", "Snapshot", "UnsupportedError", "UnwindError",
+    "import_positions", "load_scenario", "read_run", "read_snapshot", "replay", "shipped_scenarios", "simulate",
+    "snapshot", "stress", "verify", "write_report",
+]  # fmt: skip
