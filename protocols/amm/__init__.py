@@ -1,0 +1,1 @@
+"""Automated market makers, one folder each."""

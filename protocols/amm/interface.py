@@ -1,0 +1,70 @@
+"""What every venue brings to the engine: a quote that changes nothing, and a swap that does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """What a swap does.
+
+    Attributes
+    ----------
+    paid_raw
+        What went into the pool, smallest units; less than asked for when the pool ran out of liquidity.
+    received_raw
+        What came out, smallest units.
+    """
+
+    paid_raw: int
+    received_raw: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """A swap of the amount that moves a pool to a wanted price.
+
+    `limit_raw` is the price limit handed to the pool where it takes one (Uniswap v3: sqrtPriceLimitX96), else 0.
+    """
+
+    token_in: int
+    amount_raw: int
+    limit_raw: int = 0
+
+
+class Venue(Protocol):
+    """One pool's exact state, stepped by the engine. Tokens are rows of `tokens`."""
+
+    @property
+    def name(self) -> str:
+        """Address of the pool."""
+
+    @property
+    def protocol(self) -> str:
+        """Folder of the protocol, e.g. ``uniswap_v3``."""
+
+    @property
+    def tokens(self) -> Sequence[str]:
+        """Addresses of the pool's tokens, in the pool's order."""
+
+    def price(self, token_in: int) -> float:
+        """Marginal price of one smallest unit of `token_in` in smallest units of the other token, before fees."""
+
+    def fee(self) -> float:
+        """Share of the amount paid in that the pool keeps."""
+
+    def reserves_raw(self) -> Sequence[int]:
+        """What the pool could pay out at most of each token, smallest units."""
+
+    def quote(self, token_in: int, amount_raw: int) -> Fill:
+        """What a swap would do, state unchanged."""
+
+    def swap(self, token_in: int, amount_raw: int, limit_raw: int = 0) -> Fill:
+        """Swap, and change the pool's state as its contract does."""
+
+    def trade_to(self, price: float) -> Trade | None:
+        """The arbitrage that brings the marginal price of token 0 (in token 1, smallest units) to within the fee of
+        `price`; None when it is there already, so that nobody would trade."""

@@ -1,0 +1,1 @@
+"""Uniswap v2: constant product, 0.3 % fee."""

@@ -1,0 +1,1 @@
+"""Uniswap v3: liquidity concentrated between ticks."""
