@@ -1,0 +1,1 @@
+"""Lending protocols, one folder each."""

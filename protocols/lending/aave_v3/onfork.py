@@ -1,0 +1,92 @@
+"""An Aave v3 pool on a fork: its own contracts asked and made to act."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chain.calls import Call
+from chain.fork import Fork
+from chain.snapshot import Market
+from protocols.lending.aave_v3.versions import V33, version_of
+from protocols.onfork import execute
+
+# keccak256 of LiquidationCall(address,address,address,uint256,uint256,address,bool)
+# and of Transfer(address,address,uint256)
+LIQUIDATION_CALL = bytes.fromhex("e413a321e8681d831f4dbccbca790d2952b56f977908e45be37335533e005286")
+TRANSFER = bytes.fromhex("ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef")
+
+_ACCOUNT_DATA = "getUserAccountData(address)(uint256,uint256,uint256,uint256,uint256,uint256)"
+_RESERVE_DATA = (
+    "getReserveData(address)"
+    "(uint256,uint128,uint128,uint128,uint128,uint128,uint40,uint16,address,address,address,address,uint128,uint128,uint128)"
+)
+_BUNDLE = 500
+
+
+class OnFork:
+    """One market's contracts.
+
+    Parameters
+    ----------
+    market
+        As the snapshot names it, with the address of its pool.
+    fork
+        Where it runs.
+    """
+
+    def __init__(self, market: Market, fork: Fork) -> None:
+        self.fork = fork
+        self.pool = market.addresses["pool"]
+        self.version = version_of(market.version)
+        self._a_tokens: dict[str, tuple[str, str]] = {}
+
+    def set_price(self, feed: str, price_raw: int) -> None:
+        """Let a price source answer this from now on, base units."""
+        self.fork.answer_always(feed, price_raw)
+
+    def health_factors(self, accounts: Sequence[str]) -> dict[str, int]:
+        """``getUserAccountData``'s health factor of each account, wad."""
+        found: dict[str, int] = {}
+        for start in range(0, len(accounts), _BUNDLE):
+            some = accounts[start : start + _BUNDLE]
+            answers = self.fork.read_all([Call(self.pool, _ACCOUNT_DATA, (account,)) for account in some])
+            found |= {account: answer[5] for account, answer in zip(some, answers, strict=True)}
+        return found
+
+    def liquidate(self, collateral: str, debt: str, account: str, amount_raw: int) -> tuple[int, int, int]:
+        """Liquidate; raises chain.fork.Reverted.
+
+        Returns
+        -------
+        Debt repaid, collateral to the liquidator, collateral to the protocol; smallest units, from the events.
+        """
+        receipt = execute(
+            self.fork,
+            "liquidate(address,address,address,address,uint256,bool)()",
+            (self.pool, collateral, debt, account, amount_raw, False),
+            debt,
+            amount_raw,
+        )
+        a_token, treasury = self._a_token(collateral)
+        repaid = received = fee = 0
+        for log in receipt.logs:
+            if log.address == self.pool and log.topics[0] == LIQUIDATION_CALL:
+                repaid, received = (int.from_bytes(log.data[i : i + 32], "big") for i in (0, 32))
+            elif log.address == a_token and log.topics[0] == TRANSFER:
+                sender, recipient = ("0x" + topic.hex()[-40:] for topic in log.topics[1:3])
+                if sender == account and recipient == treasury:
+                    fee += int.from_bytes(log.data[:32], "big")
+        return repaid, received, fee
+
+    def deficit(self, token: str) -> int:
+        """``getReserveDeficit``, smallest units; 0 before 3.3, which has none."""
+        if self.version.code < V33:
+            return 0
+        return int(self.fork.read(Call(self.pool, "getReserveDeficit(address)(uint256)", (token,))))
+
+    def _a_token(self, token: str) -> tuple[str, str]:
+        """Addresses of a reserve's aToken and of its treasury."""
+        if token not in self._a_tokens:
+            a_token = self.fork.read(Call(self.pool, _RESERVE_DATA, (token,)))[8]
+            self._a_tokens[token] = (a_token, self.fork.read(Call(a_token, "RESERVE_TREASURY_ADDRESS()(address)")))
+        return self._a_tokens[token]

@@ -1,0 +1,149 @@
+"""What every lending protocol brings to the engine: offers to liquidators, and the settlement of what they took.
+
+The engine knows protocols through these types only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a liquidator may do to one account now: repay up to `most_raw` of a debt, receive a collateral.
+
+    Attributes
+    ----------
+    account
+        Row in the market's `accounts`.
+    collateral, debt
+        Rows in the market's `tokens`.
+    most_raw
+        The largest repayment that can be accepted, in the debt token's smallest unit.
+    """
+
+    account: int
+    collateral: int
+    debt: int
+    most_raw: int
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The answer to "what if this much were repaid?".
+
+    Attributes
+    ----------
+    repaid_raw
+        What the liquidator pays, debt token's smallest unit.
+    received_raw
+        What the liquidator receives, collateral token's smallest unit.
+    fee_raw
+        What the protocol keeps out of the liquidation bonus, collateral token's smallest unit.
+    refusal
+        Empty, or the name of the error the contract reverts with; the amounts are then 0.
+    """
+
+    repaid_raw: int
+    received_raw: int
+    fee_raw: int
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What a liquidation did to the market.
+
+    Attributes
+    ----------
+    terms
+        What changed hands.
+    deficits_raw
+        Debt written off by the protocol's own rule (*realised* bad debt): (row in `tokens`, smallest units) each.
+    """
+
+    terms: Terms
+    deficits_raw: tuple[tuple[int, int], ...] = ()
+
+
+class Exposures(NamedTuple):
+    """The market's positions as float64 arrays, account by account (CSR): entries of account a are
+    ``offsets[a]:offsets[a + 1]``.
+
+    `supplied` and `debt` are whole tokens with interest to now, `threshold` and `ltv` are shares (0 where the entry
+    does not count as collateral), `bonus` is the liquidation bonus (1.05 = 5 %).
+    """
+
+    offsets: IntArray
+    reserve: IntArray
+    supplied: FloatArray
+    debt: FloatArray
+    threshold: FloatArray
+    ltv: FloatArray
+    bonus: FloatArray
+
+
+class LendingMarket(Protocol):
+    """One market's exact state, stepped by the engine. Amounts are integers, as on chain."""
+
+    @property
+    def name(self) -> str:
+        """The market's name within its snapshot, e.g. ``aave-v3``."""
+
+    @property
+    def protocol(self) -> str:
+        """Folder of the protocol, e.g. ``aave_v3``."""
+
+    @property
+    def version(self) -> str:
+        """Version of the contracts, e.g. ``3.6``."""
+
+    @property
+    def caveat(self) -> str:
+        """Empty where the rules of this version agree with recorded contract answers; else what is unverified."""
+
+    @property
+    def accounts(self) -> Sequence[str]:
+        """Addresses of the accounts with debt."""
+
+    @property
+    def tokens(self) -> Sequence[str]:
+        """Address of each reserve's token."""
+
+    def advance(self, timestamp: int) -> None:
+        """Let time pass: from now on balances carry interest up to `timestamp` (unix seconds)."""
+
+    def set_price(self, reserve: int, price_raw: int) -> None:
+        """The oracle price of one whole token, in the market's own base unit."""
+
+    def price_raw(self, reserve: int) -> int:
+        """The oracle price of one whole token now, in base units."""
+
+    def price_unit(self) -> int:
+        """How many base units make one US dollar (Aave v3: 1e8)."""
+
+    def exposures(self) -> Exposures:
+        """All positions as arrays, for fast screening; relative error at most 1e-9."""
+
+    def health_factor(self, account: int) -> int:
+        """Exact health factor as the contract gives it, in wad; 2**256 - 1 without debt."""
+
+    def offers(self, account: int) -> list[Offer]:
+        """Every pair of debt and collateral that may be liquidated now; empty for a healthy account."""
+
+    def terms(self, offer: Offer, amount_raw: int) -> Terms:
+        """What a repayment of at most `amount_raw` would give, state unchanged."""
+
+    def settle(self, offer: Offer, amount_raw: int) -> Settlement:
+        """Execute the liquidation and change the state as the contract does."""
+
+    def deficits_raw(self) -> Sequence[int]:
+        """Realised bad debt of each reserve so far, smallest units."""
