@@ -1,0 +1,1 @@
+"""Replays what real contracts answered: ``python -m tests.vectors FILE…``."""
