@@ -1,0 +1,23 @@
+"""Fixtures that every test may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from fixtures.localchain import LocalChain
+
+
+@pytest.fixture(scope="session")
+def chain() -> Iterator[LocalChain]:
+    """A running node with Aave v3.6, Uniswap v2 and v3, and 300 accounts; one for each test worker.
+
+    Leave it as it is: change it only inside ``undone(chain.node)``, or change a ``fork(chain)``.
+    """
+    from fixtures.localchain import local_chain
+
+    with local_chain(accounts=300) as built:
+        yield built
