@@ -1,0 +1,216 @@
+"""One book across every protocol: all markets, all venues, one list of tokens with one outside price each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from chain.errors import InputError
+from chain.snapshot import Snapshot, read_snapshot
+from chain.tables import Table
+from protocols import registry
+from protocols.amm.interface import Venue
+from protocols.lending.interface import Exposures, LendingMarket
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token as the snapshot knows it."""
+
+    address: str
+    symbol: str
+    decimals: int
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names it goes by, in lower case."""
+        return frozenset({self.address.lower(), self.symbol.lower()})
+
+
+@dataclass
+class Book:
+    """The state that a cascade steps.
+
+    Attributes
+    ----------
+    tokens
+        Every token of the snapshot.
+    markets, venues
+        Exact states, one a deployment or pool.
+    outside_usd
+        Outside (market) price of one whole token of each of `tokens`, US dollars.
+    timestamp
+        Now, unix seconds.
+    """
+
+    tokens: list[Token]
+    markets: list[LendingMarket]
+    venues: list[Venue]
+    outside_usd: FloatArray
+    timestamp: int
+
+    @cached_property
+    def token_row(self) -> dict[str, int]:
+        """Row in `tokens` of each address."""
+        return {token.address: row for row, token in enumerate(self.tokens)}
+
+    @cached_property
+    def unit(self) -> FloatArray:
+        """Smallest units of one whole token, for each of `tokens`."""
+        return np.array([10.0**token.decimals for token in self.tokens])
+
+    @cached_property
+    def market_tokens(self) -> list[IntArray]:
+        """For each market, the rows in `tokens` of its reserves."""
+        return [np.array([self.token_row[a] for a in market.tokens], dtype=np.int64) for market in self.markets]
+
+    def oracle_usd(self, market: int) -> FloatArray:
+        """What a market believes one whole token of each of its reserves is worth, US dollars."""
+        state = self.markets[market]
+        return np.array([state.price_raw(reserve) / state.price_unit() for reserve in range(len(state.tokens))])
+
+    def usd(self, token: int, amount_raw: int) -> float:
+        """Outside value of an amount in smallest units, US dollars."""
+        return float(amount_raw / self.unit[token] * self.outside_usd[token])
+
+
+def open_book(snapshot: Snapshot) -> Book:
+    """The book of a snapshot.
+
+    The outside price of a token is what its market's oracle says at the snapshot's block, the median where several
+    markets price it.
+
+    Raises
+    ------
+    InputError
+        If a token has no price.
+    """
+    rows = snapshot.tables["tokens"]
+    tokens = [
+        Token(address, symbol, decimals)
+        for address, symbol, decimals in zip(
+            rows.texts("token"), rows.texts("symbol"), rows.ints("decimals"), strict=True
+        )
+    ]
+    prices = _oracle_prices(snapshot.tables["oracles"])
+    outside = []
+    for token in tokens:
+        if token.address not in prices:
+            raise InputError(f"no oracle of the snapshot prices {token.symbol} ({token.address})")
+        outside.append(float(np.median(prices[token.address])))
+    return Book(
+        tokens=tokens,
+        markets=registry.markets(snapshot),
+        venues=registry.venues(snapshot),
+        outside_usd=np.array(outside),
+        timestamp=snapshot.timestamp,
+    )
+
+
+def read(path: Path) -> Snapshot:
+    """A snapshot with the tables of every protocol known here; raises InputError as `chain.snapshot` does."""
+    return read_snapshot(path, registry.schemas())
+
+
+def opened(snapshot: Snapshot | Path | str) -> Snapshot:
+    """A snapshot, read from its folder where a folder is given."""
+    return snapshot if isinstance(snapshot, Snapshot) else read(Path(snapshot))
+
+
+def _oracle_prices(oracles: Table) -> dict[str, list[float]]:
+    prices: dict[str, list[float]] = {}
+    for token, price, unit in zip(
+        oracles.texts("token"), oracles.ints("price_raw"), oracles.ints("unit_raw"), strict=True
+    ):
+        if price:
+            prices.setdefault(token, []).append(price / unit)
+    return prices
+
+
+# --- measures over exposures, the same for every protocol -------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Valuation:
+    """One market's accounts in US dollars at given prices; arrays of shape (accounts,).
+
+    Attributes
+    ----------
+    collateral_usd
+        What counts as collateral.
+    limit_usd
+        Debt at which the account becomes liquidatable: collateral times liquidation threshold.
+    capacity_usd
+        Debt that may at most be taken: collateral times maximum LTV.
+    debt_usd
+        Debt with interest.
+    recoverable_usd
+        What a full liquidation would repay: collateral over liquidation bonus.
+    """
+
+    collateral_usd: FloatArray
+    limit_usd: FloatArray
+    capacity_usd: FloatArray
+    debt_usd: FloatArray
+    recoverable_usd: FloatArray
+
+    @property
+    def health_factor(self) -> FloatArray:
+        """Infinite without debt."""
+        return _ratio(self.limit_usd, self.debt_usd, np.inf)
+
+    @property
+    def current_ltv(self) -> FloatArray:
+        """Debt over collateral; infinite for debt without collateral."""
+        return _ratio(self.debt_usd, self.collateral_usd, np.where(self.debt_usd > 0, np.inf, 0.0))
+
+    @property
+    def maximum_ltv(self) -> FloatArray:
+        """Debt that may at most be taken over collateral."""
+        return _ratio(self.capacity_usd, self.collateral_usd, 0.0)
+
+    @property
+    def bad_debt_usd(self) -> FloatArray:
+        """*Economic* bad debt: what a full liquidation now could not recover, max(0, debt - collateral / bonus)."""
+        return np.maximum(0.0, self.debt_usd - self.recoverable_usd)
+
+
+def value(exposures: Exposures, prices_usd: FloatArray) -> Valuation:
+    """Value every account.
+
+    Parameters
+    ----------
+    exposures
+        A market's positions.
+    prices_usd
+        Shape (reserves,): the market's oracle prices for questions of health, outside prices for what sales fetch.
+    """
+    supplied = exposures.supplied * prices_usd[exposures.reserve]
+    counted = np.where(exposures.threshold > 0, supplied, 0.0)
+    return Valuation(
+        collateral_usd=_by_account(exposures, counted),
+        limit_usd=_by_account(exposures, supplied * exposures.threshold),
+        capacity_usd=_by_account(exposures, supplied * exposures.ltv),
+        debt_usd=_by_account(exposures, exposures.debt * prices_usd[exposures.reserve]),
+        # an entry that is no collateral has no bonus
+        recoverable_usd=_by_account(exposures, counted / np.where(counted > 0, exposures.bonus, 1.0)),
+    )
+
+
+def _by_account(exposures: Exposures, entries: FloatArray) -> FloatArray:
+    """Sum of the entries of each account."""
+    count = len(exposures.offsets) - 1
+    account = np.repeat(np.arange(count), np.diff(exposures.offsets))
+    return np.asarray(np.bincount(account, weights=entries, minlength=count), dtype=np.float64)
+
+
+def _ratio(above: FloatArray, below: FloatArray, otherwise: float | FloatArray) -> FloatArray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(below > 0, above / below, otherwise))

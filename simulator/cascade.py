@@ -1,0 +1,329 @@
+"""The loop: time, outside prices, arbitrage, oracles, liquidations, sales, impact; step after step.
+
+A step costs what it changes: one compiled pass finds the accounts near the edge, and only those meet exact rules.
+Everything that happens is an integer, in an order that the real contracts can be put through again.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator import screen
+from simulator.book import Book, value
+from simulator.liquidators import Plan, best_plan
+from simulator.oracles import Feed, rule_for
+from simulator.routes import Hop, Router
+from simulator.scenario import Scenario, find
+
+FloatArray = npt.NDArray[np.float64]
+WAD = 10**18
+Row = dict[str, Any]
+
+
+@dataclass
+class Record:
+    """What happened, as rows of the run's tables (see `simulator.run` for their meaning)."""
+
+    steps: list[Row] = field(default_factory=list)
+    prices: list[Row] = field(default_factory=list)
+    liquidatable: list[Row] = field(default_factory=list)
+    liquidations: list[Row] = field(default_factory=list)
+    deficits: list[Row] = field(default_factory=list)
+    swaps: list[Row] = field(default_factory=list)
+
+
+class Cascade:
+    """One crash run through a book.
+
+    Parameters
+    ----------
+    book
+        The state; it is changed by the run.
+    scenario
+        What happens to it.
+    published_at
+        For each market, when each reserve's feed last answered, unix seconds; 0 where unknown.
+
+    Raises
+    ------
+    InputError
+        If the scenario names a token that the book does not have.
+    """
+
+    def __init__(self, book: Book, scenario: Scenario, published_at: list[list[int]]) -> None:
+        self.book = book
+        self.scenario = scenario
+        self.record = Record()
+        self.router = Router(book.venues, book.token_row)
+        names = [token.names for token in book.tokens]
+        for where, tokens in (
+            ("oracles.per_token", scenario.oracles.per_token),
+            ("venues.anchored", scenario.venues.anchored),
+        ):
+            for token in tokens:
+                find(token, names, f"scenario {scenario.name}: {where}")
+        self._path = scenario.relative_prices(names) * book.outside_usd
+        self._impact = np.zeros(len(book.tokens))
+        self._impact_weight = _impact_weights(book, self.router, scenario.venues.anchored)
+        self._feeds = [
+            [
+                Feed(
+                    rule=rule_for(scenario.oracles, names[token]),
+                    answered_usd=float(book.outside_usd[token]),
+                    answered_at=float(published or book.timestamp),
+                    scale=float(market.price_raw(reserve) / market.price_unit() / book.outside_usd[token]),
+                )
+                for reserve, (token, published) in enumerate(zip(tokens, times, strict=True))
+            ]
+            for market, tokens, times in zip(book.markets, book.market_tokens, published_at, strict=True)
+        ]
+        self._deficits_before = [list(market.deficits_raw()) for market in book.markets]
+        self._sequence = 0
+
+    def run(self, progress: Callable[[int, int], None] | None = None) -> Record:
+        """Run every step; `progress` is told how many are done, and how many there are."""
+        started = self.book.timestamp
+        for step in range(1, self.scenario.steps + 1):
+            self.book.timestamp = started + round(step * self.scenario.step_s)
+            for market in self.book.markets:
+                market.advance(self.book.timestamp)
+            self.book.outside_usd = self._path[step] * np.exp(self._impact)
+            self._arbitrage(step)
+            self._publish(step)
+            self._liquidate(step)
+            if progress:
+                progress(step, self.scenario.steps)
+        return self.record
+
+    # --- the parts of a step ------------------------------------------------------------------------------------
+
+    def _arbitrage(self, step: int) -> None:
+        """Bring every pool toward the outside price, by the scenario's share of the gap."""
+        share = self.scenario.venues.arbitrage
+        if share == 0.0:
+            return
+        unit, outside = self.book.unit, self.book.outside_usd
+        for row, (venue, (first, second)) in enumerate(zip(self.book.venues, self.router.sides, strict=True)):
+            target = (outside[first] / unit[first]) / (outside[second] / unit[second])
+            now = venue.price(0)
+            trade = venue.trade_to(float(now ** (1.0 - share) * target**share))
+            if trade is None:
+                continue
+            fill = venue.swap(trade.token_in, trade.amount_raw, trade.limit_raw)
+            self._record_swap(step, Hop(row, trade.token_in), trade.amount_raw, trade.limit_raw, fill, liquidation=-1)
+
+    def _publish(self, step: int) -> None:
+        """Let every feed speak that has something to say."""
+        for market, tokens, feeds in zip(self.book.markets, self.book.market_tokens, self._feeds, strict=True):
+            for reserve, (token, feed) in enumerate(zip(tokens, feeds, strict=True)):
+                outside = float(self.book.outside_usd[token])
+                published = feed.watch(self.book.timestamp, outside)
+                if published is not None:
+                    market.set_price(reserve, round(published * market.price_unit()))
+                self.record.prices.append(
+                    {
+                        "step": step,
+                        "market": market.name,
+                        "token": self.book.tokens[token].address,
+                        "outside_usd": outside,
+                        "oracle_raw": market.price_raw(reserve),
+                        "published": published is not None,
+                    }
+                )
+
+    def _liquidate(self, step: int) -> None:
+        """Let liquidators take what pays, the best first, until nothing does or the blocks are full."""
+        queue: list[tuple[float, int, int]] = []
+        count = 0
+        for row, market in enumerate(self.book.markets):
+            prices = self.book.oracle_usd(row)
+            for account in screen.suspects(market.exposures(), prices):
+                health = market.health_factor(int(account))
+                if health >= WAD:
+                    continue
+                count += 1
+                self.record.liquidatable.append(
+                    {
+                        "step": step,
+                        "market": market.name,
+                        "account": market.accounts[account],
+                        "health_factor_wad": health,
+                    }
+                )
+                plan = self._plan(row, int(account))
+                if plan is not None:
+                    heapq.heappush(queue, (-plan.profit_usd, row, int(account)))
+        before = [venue.price(0) for venue in self.book.venues]
+        done = len(self.record.liquidations)
+        while queue and not self._full(done):
+            _, row, account = heapq.heappop(queue)
+            plan = self._plan(row, account)
+            if plan is None:
+                continue
+            if queue and -plan.profit_usd > queue[0][0]:
+                heapq.heappush(queue, (-plan.profit_usd, row, account))
+                continue
+            self._execute(step, plan)
+            again = self._plan(row, account)
+            if again is not None:
+                heapq.heappush(queue, (-again.profit_usd, row, account))
+        self._move_outside(before)
+        self._record_step(step, count, done)
+
+    def _full(self, done: int) -> bool:
+        limit = self.scenario.liquidators.per_step
+        return limit is not None and len(self.record.liquidations) - done >= limit
+
+    def _plan(self, market: int, account: int) -> Plan | None:
+        return best_plan(self.book, self.router, self.scenario.liquidators, market, account)
+
+    def _execute(self, step: int, plan: Plan) -> None:
+        book = self.book
+        market = book.markets[plan.market]
+        health = market.health_factor(plan.offer.account)
+        collateral = int(book.market_tokens[plan.market][plan.offer.collateral])
+        debt = int(book.market_tokens[plan.market][plan.offer.debt])
+        settlement = market.settle(plan.offer, plan.amount_raw)
+        terms = settlement.terms
+        if terms != plan.terms:
+            raise AssertionError(f"{market.name}: settled on {terms} where the offer said {plan.terms}")
+        number = len(self.record.liquidations)
+        self._sequence += 1
+        sequence = self._sequence
+        proceeds = plan.proceeds_raw
+        if plan.route is not None:
+            amount = terms.received_raw
+            for hop, fill in self.router.sell(plan.route, amount):
+                self._record_swap(step, hop, amount, 0, fill, liquidation=number)
+                amount = fill.received_raw
+            proceeds = amount
+        flash_fee_usd = book.usd(debt, terms.repaid_raw) * self.scenario.liquidators.flash_fee
+        collateral_usd, repaid_usd = book.usd(collateral, terms.received_raw), book.usd(debt, terms.repaid_raw)
+        proceeds_usd = book.usd(debt, proceeds)
+        self.record.liquidations.append(
+            {
+                "liquidation": number,
+                "sequence": sequence,
+                "step": step,
+                "timestamp": book.timestamp,
+                "market": market.name,
+                "account": market.accounts[plan.offer.account],
+                "collateral": book.tokens[collateral].address,
+                "debt": book.tokens[debt].address,
+                "health_factor_wad": health,
+                "amount_raw": plan.amount_raw,
+                "repaid_raw": terms.repaid_raw,
+                "received_raw": terms.received_raw,
+                "fee_raw": terms.fee_raw,
+                "proceeds_raw": proceeds,
+                "collateral_usd": collateral_usd,
+                "repaid_usd": repaid_usd,
+                "protocol_fee_usd": book.usd(collateral, terms.fee_raw),
+                "slippage_usd": collateral_usd - proceeds_usd,
+                "flash_fee_usd": flash_fee_usd,
+                "gas_usd": self.scenario.liquidators.gas_usd,
+                "profit_usd": proceeds_usd - repaid_usd - flash_fee_usd - self.scenario.liquidators.gas_usd,
+            }
+        )
+        for reserve, amount in settlement.deficits_raw:
+            token = int(book.market_tokens[plan.market][reserve])
+            self.record.deficits.append(
+                {
+                    "liquidation": number,
+                    "market": market.name,
+                    "account": market.accounts[plan.offer.account],
+                    "token": book.tokens[token].address,
+                    "amount_raw": amount,
+                    "amount_usd": book.usd(token, amount),
+                }
+            )
+
+    def _move_outside(self, before: list[float]) -> None:
+        """Hand a share of what liquidators' swaps did to pool prices on to outside prices."""
+        share = self.scenario.venues.impact
+        for row, (venue, (first, second)) in enumerate(zip(self.book.venues, self.router.sides, strict=True)):
+            after = venue.price(0)
+            if after == before[row] or share == 0.0:
+                continue
+            move = share * float(np.log(after / before[row]))
+            self._impact[first] += move * self._impact_weight[row][0]
+            self._impact[second] -= move * self._impact_weight[row][1]
+
+    # --- what is written down -----------------------------------------------------------------------------------
+
+    def _record_swap(self, step: int, hop: Hop, amount_raw: int, limit_raw: int, fill: Any, liquidation: int) -> None:
+        venue = self.book.venues[hop.venue]
+        self._sequence += 1
+        self.record.swaps.append(
+            {
+                "sequence": self._sequence,
+                "step": step,
+                "liquidation": liquidation,
+                "venue": venue.name,
+                "protocol": venue.protocol,
+                "token_in": venue.tokens[hop.token_in],
+                "token_out": venue.tokens[1 - hop.token_in],
+                "amount_raw": amount_raw,
+                "limit_raw": limit_raw,
+                "paid_raw": fill.paid_raw,
+                "received_raw": fill.received_raw,
+                "fee_usd": self.book.usd(self.router.sides[hop.venue][hop.token_in], fill.paid_raw) * venue.fee(),
+            }
+        )
+
+    def _record_step(self, step: int, liquidatable: int, done: int) -> None:
+        new = self.record.liquidations[done:]
+        economic = [
+            float(value(market.exposures(), self.book.outside_usd[tokens]).bad_debt_usd.sum())
+            for market, tokens in zip(self.book.markets, self.book.market_tokens, strict=True)
+        ]
+        realised = sum(
+            self.book.usd(int(token), amount - was)
+            for market, tokens, before in zip(
+                self.book.markets, self.book.market_tokens, self._deficits_before, strict=True
+            )
+            for token, amount, was in zip(tokens, market.deficits_raw(), before, strict=True)
+        )
+        self.record.steps.append(
+            {
+                "step": step,
+                "timestamp": self.book.timestamp,
+                "accounts_liquidatable": liquidatable,
+                "accounts_liquidated": len({(row["market"], row["account"]) for row in new}),
+                "liquidations": len(new),
+                **{name: float(sum(row[name] for row in new)) for name in _SUMMED},
+                "bad_debt_economic_usd": float(sum(economic)),
+                "bad_debt_realised_usd": float(realised),
+            }
+        )
+
+
+_SUMMED = ("collateral_usd", "repaid_usd", "protocol_fee_usd", "slippage_usd", "flash_fee_usd", "gas_usd", "profit_usd")
+
+
+def _impact_weights(book: Book, router: Router, anchored: list[str]) -> list[tuple[float, float]]:
+    """For each venue, how much of its price's move its two tokens take: their part of the pair's move, times the
+    pool's part of all that is traded of the token (by depth at the start)."""
+    fixed = [any(name.lower() in token.names for name in anchored) for token in book.tokens]
+    depth = [
+        tuple(book.usd(token, venue.reserves_raw()[side]) for side, token in enumerate(sides))
+        for venue, sides in zip(book.venues, router.sides, strict=True)
+    ]
+    total = np.zeros(len(book.tokens))
+    for sides, amounts in zip(router.sides, depth, strict=True):
+        for token, amount in zip(sides, amounts, strict=True):
+            total[token] += amount
+    weights = []
+    for sides, amounts in zip(router.sides, depth, strict=True):
+        moving = [not fixed[token] for token in sides]
+        part = [m / max(sum(moving), 1) for m in moving]
+        weights.append(
+            tuple(p * a / total[t] if total[t] else 0.0 for p, a, t in zip(part, amounts, sides, strict=True))
+        )
+    return [(float(a), float(b)) for a, b in weights]

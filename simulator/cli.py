@@ -1,0 +1,393 @@
+"""The command `unwind`. Every command is one verb of `unwind`; heavy libraries load only where they are used."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from chain.errors import UnwindError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import pandas as pd
+    from rich.console import Console
+
+    from chain.snapshot import Snapshot
+    from simulator.run import Run
+    from simulator.summary import Line
+
+app = typer.Typer(
+    help="Liquidation cascades and bad debt across on-chain lending protocols.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+_WIDE = 200
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+Workers = Annotated[int | None, typer.Option(help="Threads for scanning the book; the result is the same with any.")]
+Out = Annotated[Path | None, typer.Option(help="Folder to write the run to; must not be there yet.")]
+Rpc = typer.Option(
+    "--rpc", help="URL of an archive node; shown and kept nowhere.", envvar="UNWIND_RPC_URL", show_envvar=True
+)
+Cache = Annotated[Path | None, typer.Option(help="Folder for answers of nodes; the user's cache folder if absent.")]
+Rate = Annotated[float | None, typer.Option("--requests-per-second", min=0.01, help="Ask the node no faster.")]
+Protocols = Annotated[
+    list[str] | None,
+    typer.Option("--protocol", help="Deployment to read, such as aave-v3; all of the chain if absent."),
+]
+Deployments = Annotated[Path | None, typer.Option(help="A file like chain/deployments.toml, for other deployments.")]
+
+
+def main() -> None:
+    """Run the command line; exit status 2 for bad input, with one message and no traceback."""
+    try:
+        app()
+    except UnwindError as error:
+        print(f"unwind: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("unwind: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"unwind {version('unwind-defi')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def scenarios(as_json: AsJson = False) -> None:
+    """The crashes that can be replayed by name."""
+    from simulator.scenario import load_scenario, shipped_scenarios
+
+    rows = []
+    for name in shipped_scenarios():
+        scenario = load_scenario(name)
+        hours = scenario.steps * scenario.step_s / 3600
+        rows.append({"name": name, "title": scenario.title, "hours": hours, "snapshot": scenario.snapshot or ""})
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    else:
+        _print_table("scenarios", rows)
+
+
+@app.command()
+def info(
+    folder: Annotated[Path, typer.Argument(help="A snapshot or a run.")],
+    accounts: Annotated[int, typer.Option(min=0, help="How many of the riskiest accounts to show.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """What is in a snapshot or a run."""
+    from chain.snapshot import is_snapshot
+
+    if not is_snapshot(folder):
+        from simulator.run import read_run
+
+        _show_run(read_run(folder), as_json)
+        return
+    from simulator.book import open_book, read
+    from simulator.info import riskiest, totals
+
+    snapshot = read(folder)
+    book = open_book(snapshot)
+    all_totals, risky = totals(book), riskiest(book, accounts)
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "chain_id": snapshot.chain_id,
+                    "block": snapshot.block_number,
+                    "hash": snapshot.block_hash,
+                    "timestamp": snapshot.timestamp,
+                    "origin": snapshot.origin,
+                    "digest": snapshot.digest,
+                    "notes": list(snapshot.notes),
+                    "accounts": {market.name: len(market.accounts) for market in book.markets},
+                    "pools": len(book.venues),
+                    "totals": _records(all_totals),
+                    "riskiest": _records(risky),
+                },
+                indent=2,
+            )
+        )
+        return
+    print(f"chain {snapshot.chain_id}, block {snapshot.block_number} ({snapshot.origin}); {len(book.venues)} pools")
+    for market in book.markets:
+        print(f"{market.name}: {market.protocol} {market.version}, {len(market.accounts)} accounts with debt")
+        if market.caveat:
+            print(f"  unverified: {market.caveat}")
+    for note in snapshot.notes:
+        print(f"note: {note}")
+    _print_table("totals of accounts with debt, at oracle prices", _records(all_totals))
+    _print_table(
+        f"the {accounts} riskiest accounts of each market, and the prices that liquidate them", _records(risky)
+    )
+
+
+@app.command(name="import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet, one row a balance; the README has the columns.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the snapshot to; must not be there yet.")],
+    timestamp: Annotated[int, typer.Option(min=0, help="When the positions were so, unix seconds.")] = 0,
+) -> None:
+    """Make a snapshot from a file of positions, without a node."""
+    from protocols.lending.aave_v3.importer import import_positions
+
+    snapshot = import_positions(file, timestamp=timestamp)
+    snapshot.write(out)
+    accounts = len(snapshot.tables["aave_v3.accounts"])
+    print(f"snapshot: {out} ({accounts} accounts with debt)")
+
+
+@app.command()
+def snapshot(
+    rpc: Annotated[str, Rpc],
+    out: Annotated[Path, typer.Option(help="Folder to write the snapshot to; must not be there yet.")],
+    block: Annotated[str, typer.Option(help="Number, or latest, safe, finalized.")] = "finalized",
+    protocol: Protocols = None,
+    deployments: Deployments = None,
+    chain_id: Annotated[int | None, typer.Option(help="Refuse a node of another chain.")] = None,
+    cache: Cache = None,
+    rate: Rate = None,
+) -> None:
+    """Read one block's state from a node. Started again after an interruption, it goes on where it stopped."""
+    _must_be_new(out)
+    source = {"names": protocol or (), "deployments": deployments, "chain_id": chain_id}
+    at = int(block) if block.isdecimal() else block
+    taken = _take(at, rpc, {**source, "cache_dir": cache, "requests_per_second": rate})
+    taken.write(out)
+    counts = ", ".join(f"{len(table)} {name}" for name, table in sorted(taken.tables.items()))
+    print(f"snapshot: {out} (chain {taken.chain_id}, block {taken.block_number}; {counts})")
+
+
+@app.command()
+def replay(
+    scenario: Annotated[
+        str, typer.Argument(help="Name of a shipped scenario (see `unwind scenarios`) or a .toml file.")
+    ],
+    snapshot: Annotated[
+        Path | None, typer.Option(help="Snapshot folder; the scenario's own if absent. With --rpc: where to keep it.")
+    ] = None,
+    rpc: Annotated[str | None, Rpc] = None,
+    protocol: Protocols = None,
+    deployments: Deployments = None,
+    cache: Cache = None,
+    rate: Rate = None,
+    out: Out = None,
+    workers: Workers = None,
+    as_json: AsJson = False,
+) -> None:
+    """Replay a crash on a snapshot, or with --rpc on the true book of the scenario's start."""
+    from chain.errors import InputError
+    from simulator.replay import replay as run_scenario
+    from simulator.scenario import load_scenario
+
+    loaded = load_scenario(scenario)
+    _must_be_new(out)
+    book: Snapshot | Path | None = snapshot
+    if rpc is not None:
+        if loaded.start is None:
+            raise InputError(f"scenario {loaded.name} has no start, so no block to read; take a snapshot and give it")
+        _must_be_new(snapshot)
+        source = {"names": protocol or (), "deployments": deployments}
+        book = _take(loaded.start, rpc, {**source, "cache_dir": cache, "requests_per_second": rate})
+        if snapshot is not None:
+            book.write(snapshot)
+    with _progress() as part:
+        run = run_scenario(loaded, book, workers=workers, progress=part("steps"))
+    _finish(run, out, as_json)
+
+
+@app.command()
+def stress(
+    snapshot: Annotated[Path, typer.Argument(help="Snapshot folder.")],
+    shock: Annotated[list[str], typer.Option(help="TOKEN=-40% (several tokens with commas; a rise with +).")],
+    over: Annotated[float, typer.Option(min=0, help="Minutes that prices take to get there; 0 for one step.")] = 0.0,
+    steps: Annotated[int, typer.Option(min=1, help="Number of steps.")] = 60,
+    step: Annotated[float, typer.Option(min=0.1, help="Length of a step, seconds.")] = 60.0,
+    like: Annotated[
+        str | None, typer.Option(help="Scenario whose oracles, liquidators and venues are used instead of defaults.")
+    ] = None,
+    haircut: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Sell collateral to an outside market at this loss, not in pools."),
+    ] = None,
+    out: Out = None,
+    workers: Workers = None,
+    as_json: AsJson = False,
+) -> None:
+    """What if these prices moved by so much?"""
+    from simulator.stress import stress as run_shock
+
+    _must_be_new(out)
+    options = {"over_s": over * 60, "steps": steps, "step_s": step, "like": like, "haircut": haircut}
+    with _progress() as part:
+        run = run_shock(snapshot, shock, workers=workers, progress=part("steps"), **options)
+    _finish(run, out, as_json)
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    out: Annotated[Path | None, typer.Option(help="The page; RUN.html if absent.")] = None,
+) -> None:
+    """One self-contained page about a run."""
+    from simulator.report import write_report
+    from simulator.run import read_run
+
+    folder = run.resolve()
+    page = out or folder.with_name(folder.name + ".html")
+    write_report(read_run(run), page)
+    print(f"report: {page}")
+
+
+@app.command()
+def verify(
+    run: Annotated[Path, typer.Argument(help="Run folder, of a snapshot that was read from a node.")],
+    rpc: Annotated[str, Rpc],
+    as_json: AsJson = False,
+) -> None:
+    """Execute a run with the real contracts on a fork, and compare every integer. Exit status 1 if any differs."""
+    from dataclasses import asdict
+
+    from simulator.run import read_run
+    from simulator.verify import verify as execute
+
+    loaded = read_run(run)
+    with _progress() as part:
+        found = execute(loaded, rpc, part("steps"))
+    checks = [asdict(check) for check in found.checks.values()]
+    if as_json:
+        counts = {"liquidations": found.liquidations, "swaps": found.swaps}
+        print(json.dumps({"agrees": found.agrees, **counts, "checks": checks}, indent=2))
+    else:
+        _print_table("run against contracts", [{k: v for k, v in c.items() if k != "examples"} for c in checks])
+        for check in checks:
+            for example in check["examples"]:
+                print(f"differs: {check['what']}: {example}")
+        print(f"executed {found.liquidations} liquidations and {found.swaps} swaps; ", end="")
+        print("every integer agrees" if found.agrees else "NOT every integer agrees")
+    if not found.agrees:
+        raise typer.Exit(1)
+
+
+def _must_be_new(folder: Path | None) -> None:
+    from chain.errors import InputError
+
+    if folder is not None and folder.exists():
+        raise InputError(f"{folder} is already there; choose another folder or remove it first")
+
+
+def _take(block: int | str | datetime, rpc: str, source: dict[str, Any]) -> Snapshot:
+    from protocols.snapshot import snapshot as take
+
+    with _progress() as part:
+        return take(rpc, block, progress=part, **source)
+
+
+def _finish(run: Run, out: Path | None, as_json: bool) -> None:
+    if out is not None:
+        run.write(out)
+    _show_run(run, as_json)
+    if out is not None and not as_json:
+        print(f"run: {out}")
+
+
+def _show_run(run: Run, as_json: bool) -> None:
+    from simulator import summary
+
+    if as_json:
+        print(json.dumps(summary.as_json(run), indent=2))
+        return
+    for note in run.notes:
+        print(f"note: {note}")
+    _print_lines(run.scenario.title or run.scenario.name, [*summary.shocks(run), *summary.headline(run)])
+    _print_table("by reserve", summary.reserves(run))
+
+
+# --- printing -------------------------------------------------------------------------------------------------------
+
+
+def _print_lines(title: str, lines: Sequence[Line]) -> None:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    for line in lines:
+        table.add_row(line.what, f"{_number(line.value)} {line.unit}", line.note)
+    _console().print(table)
+
+
+def _print_table(title: str, rows: Sequence[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    if not rows:
+        print(f"{title}: none")
+        return
+    table = Table(title=title, title_justify="left")
+    for name, example in rows[0].items():
+        justify: Literal["left", "right"] = "right" if isinstance(example, int | float) else "left"
+        table.add_column(name.replace("_", " "), justify=justify, no_wrap=str(example).startswith("0x"))
+    for row in rows:
+        table.add_row(*(_number(v) if isinstance(v, int | float) else str(v or "") for v in row.values()))
+    _console().print(table)
+
+
+def _console() -> Console:
+    """The terminal, or where there is none a width at which no figure is broken."""
+    from rich.console import Console
+
+    return Console() if sys.stdout.isatty() else Console(width=_WIDE)
+
+
+def _number(value: float) -> str:
+    if isinstance(value, int) or (abs(value) >= 1000 and value == round(value)):
+        return f"{value:,.0f}"
+    return f"{value:,.4f}" if abs(value) < 10 else f"{value:,.2f}"
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as JSON values; a number that is none (no price, no limit) is null."""
+    return [
+        {str(k): None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+        for row in frame.to_dict("records")
+    ]
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+    """Progress bars on the terminal, one for each part of the work; silent where there is nobody to see them."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
+
+        def part(what: str) -> Callable[[int, int], None]:
+            task = bars.add_task(what, total=None)
+            return lambda done, total: bars.update(task, completed=done, total=total)
+
+        yield part

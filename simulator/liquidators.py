@@ -1,0 +1,98 @@
+"""What liquidators take: the offers that pay after slippage, fees and gas, best first, at the size that pays most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from protocols.lending.interface import Offer, Terms
+from simulator.book import Book
+from simulator.routes import Route, Router
+from simulator.scenario import Liquidators
+
+HALVINGS = 6
+"""Sizes tried for an offer: the largest, and its halves down to 1/64."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A liquidation that a liquidator would do now.
+
+    Attributes
+    ----------
+    market
+        Row of the market in the book.
+    offer, amount_raw
+        What is taken, and how much of it is repaid at most.
+    terms
+        What changes hands.
+    route
+        Where the collateral is sold; None where there is nothing to sell through pools.
+    proceeds_raw
+        What the sale brings in debt tokens, smallest units; for sales to the outside market, at its haircut.
+    profit_usd
+        Proceeds less repayment, flash fee and gas, at outside prices.
+    """
+
+    market: int
+    offer: Offer
+    amount_raw: int
+    terms: Terms
+    route: Route | None
+    proceeds_raw: int
+    profit_usd: float
+
+
+def best_plan(book: Book, router: Router, behaviour: Liquidators, market: int, account: int) -> Plan | None:
+    """The most profitable liquidation of an account now, or None where nothing pays.
+
+    Collateral is turned into the debt asset, which is thereby bought; a repayment can be borrowed for a fee.
+    """
+    best: Plan | None = None
+    for offer in book.markets[market].offers(account):
+        most = _affordable(book, behaviour, market, offer)
+        own: Plan | None = None
+        for halving in range(HALVINGS + 1):
+            plan = _plan(book, router, behaviour, market, offer, most >> halving)
+            if plan is None:
+                continue
+            # along one price curve profit is concave in the size: where a half brings less, smaller brings less still
+            if own is not None and plan.profit_usd <= own.profit_usd:
+                break
+            own = plan
+        if own is not None and (best is None or own.profit_usd > best.profit_usd):
+            best = own
+    if best is None or best.profit_usd <= behaviour.minimum_profit_usd:
+        return None
+    return best
+
+
+def _affordable(book: Book, behaviour: Liquidators, market: int, offer: Offer) -> int:
+    if behaviour.capital_usd is None:
+        return offer.most_raw
+    token = book.market_tokens[market][offer.debt]
+    return min(offer.most_raw, int(behaviour.capital_usd / book.outside_usd[token] * book.unit[token]))
+
+
+def _plan(
+    book: Book, router: Router, behaviour: Liquidators, market: int, offer: Offer, amount_raw: int
+) -> Plan | None:
+    if amount_raw <= 0:
+        return None
+    terms = book.markets[market].terms(offer, amount_raw)
+    if terms.refusal:
+        return None
+    collateral = int(book.market_tokens[market][offer.collateral])
+    debt = int(book.market_tokens[market][offer.debt])
+    route: Route | None = None
+    if collateral == debt:
+        proceeds = terms.received_raw
+    elif behaviour.sell == "outside":
+        value_usd = book.usd(collateral, terms.received_raw) * (1.0 - behaviour.outside_haircut)
+        proceeds = int(value_usd / book.outside_usd[debt] * book.unit[debt])
+    else:
+        proceeds, route = router.best(collateral, debt, terms.received_raw)
+        if route is None:
+            return None
+    cost = terms.repaid_raw * (1.0 + behaviour.flash_fee)
+    profit = (proceeds - cost) / book.unit[debt] * book.outside_usd[debt] - behaviour.gas_usd
+    return Plan(market, offer, amount_raw, terms, route, proceeds, float(profit))

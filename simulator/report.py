@@ -1,0 +1,122 @@
+"""A run as one self-contained page: no script, no network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chain.errors import InputError
+from simulator.run import Run
+from simulator.summary import Line, headline, reserves, shocks
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ title }}</title>
+<style>
+  body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem; color: #1b1f24; }
+  h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
+  table { border-collapse: collapse; width: 100%; } th, td { padding: .3rem .6rem; border-bottom: 1px solid #d8dee4; }
+  th { text-align: left; font-weight: 600; } td.number { text-align: right; font-variant-numeric: tabular-nums; }
+  .note { color: #57606a; } .warning { background: #fff8c5; padding: .6rem .9rem; border-left: 4px solid #d4a72c; }
+  code { font-size: .85em; word-break: break-all; } svg { width: 100%; height: auto; }
+</style>
+</head>
+<body>
+<h1>{{ title }}</h1>
+<p class="note">Snapshot of chain {{ snapshot.chain_id }}, block {{ snapshot.block }}
+  ({{ snapshot.origin }}, <code>{{ snapshot.digest }}</code>)</p>
+{% for note in notes %}<p class="warning">{{ note }}</p>{% endfor %}
+<h2>Outcome</h2>
+<table>{% for line in lines %}
+  <tr><th>{{ line.what }}</th><td class="number">{{ line.value | number }} {{ line.unit }}</td>
+      <td class="note">{{ line.note }}</td></tr>{% endfor %}
+</table>
+<h2>Over time</h2>
+<svg viewBox="0 0 900 260" role="img" aria-label="collateral sold and bad debt over the run">
+{% for curve in curves %}
+  <polyline fill="none" stroke="{{ curve.colour }}" stroke-width="2" points="{{ curve.points }}"/>
+  <text x="10" y="{{ 18 + 18 * loop.index0 }}" fill="{{ curve.colour }}" font-size="13">{{ curve.name }}:
+    up to {{ curve.most | number }} USD</text>
+{% endfor %}
+</svg>
+<h2>By reserve</h2>
+<table>
+  <tr><th>market</th><th>token</th><th>collateral sold (tokens)</th><th>debt repaid (tokens)</th>
+      <th>bad debt, realised (USD)</th><th>bad debt, economic (USD)</th></tr>
+  {% for row in reserves %}<tr><td>{{ row.market }}</td><td>{{ row.token }}</td>
+    <td class="number">{{ row.collateral_sold | number }}</td><td class="number">{{ row.debt_repaid | number }}</td>
+    <td class="number">{{ row.bad_debt_realised_usd | number }}</td>
+    <td class="number">{{ row.bad_debt_economic_usd | number }}</td></tr>{% endfor %}
+</table>
+<h2>Largest liquidations</h2>
+<table>
+  <tr><th>step</th><th>account</th><th>collateral</th><th>debt</th><th>repaid (USD)</th><th>slippage (USD)</th>
+      <th>profit (USD)</th></tr>
+  {% for row in largest %}<tr><td>{{ row.step }}</td><td><code>{{ row.account }}</code></td>
+    <td>{{ symbols[row.collateral] }}</td><td>{{ symbols[row.debt] }}</td>
+    <td class="number">{{ row.repaid_usd | number }}</td><td class="number">{{ row.slippage_usd | number }}</td>
+    <td class="number">{{ row.profit_usd | number }}</td></tr>{% endfor %}
+</table>
+<p class="note">Dollars are at the outside (market) prices of their step; bad debt at those of the last. Scenario
+  <code>{{ scenario_digest }}</code>, seed {{ seed }}, unwind {{ versions.unwind }}.</p>
+</body>
+</html>
+"""
+
+
+def write_report(run: Run, path: Path) -> None:
+    """Write the page of a run.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written there.
+    """
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(render(run), encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise InputError(f"cannot write {path}: {error.strerror}") from None
+
+
+def render(run: Run) -> str:
+    """The page of a run, as HTML."""
+    from jinja2 import Environment
+
+    environment = Environment(autoescape=True)
+    environment.filters["number"] = lambda value: f"{value:,.2f}".removesuffix(".00")
+    lines: list[Line] = [*shocks(run), *headline(run)]
+    largest = sorted(run.tables["liquidations"].rows(), key=lambda row: (-row["repaid_usd"], row["liquidation"]))[:20]
+    return environment.from_string(_PAGE).render(
+        title=run.scenario.title or run.scenario.name,
+        notes=run.notes,
+        lines=lines,
+        reserves=reserves(run),
+        curves=_curves(run),
+        largest=largest,
+        **{k: run.facts[k] for k in ("snapshot", "symbols", "scenario_digest", "seed", "versions")},
+    )
+
+
+def _curves(run: Run) -> list[dict[str, Any]]:
+    steps = run.tables["steps"]
+    curves = []
+    for name, colour, values in (
+        ("collateral sold, cumulative", "#0969da", np.cumsum(steps.floats("collateral_usd"))),
+        ("bad debt, economic", "#cf222e", steps.floats("bad_debt_economic_usd")),
+        ("bad debt, realised", "#8250df", steps.floats("bad_debt_realised_usd")),
+    ):
+        most = float(values.max(initial=0.0))
+        x = np.linspace(10, 890, len(values))
+        y = 250 - 180 * values / (most or 1.0)
+        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+        curves.append({"name": name, "colour": colour, "most": most, "points": points})
+    return curves

@@ -1,0 +1,220 @@
+"""A scenario: how outside prices move, and how oracles, liquidators and venues behave. Written in TOML.
+
+Prices in a scenario are a *shape*: a token's outside price is its price in the snapshot times the path's value over
+the path's first value, so that a path in dollars can be laid on any block near the crash.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from chain.errors import InputError
+
+FloatArray = npt.NDArray[np.float64]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+NotNegative = Annotated[float, Field(ge=0.0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class PricePath(_Part):
+    """Outside price of some tokens, as waypoints between which the logarithm of the price moves in a straight line."""
+
+    tokens: list[str] = Field(min_length=1, description="symbols or addresses")
+    seconds: list[NotNegative] = Field(min_length=1, description="time of each waypoint since the start")
+    values: list[Positive] = Field(min_length=1, description="price at each waypoint, in any one unit")
+    source: str = Field("", description="where the figures come from")
+
+    @model_validator(mode="after")
+    def _waypoints(self) -> PricePath:
+        if len(self.seconds) != len(self.values):
+            raise ValueError(f"seconds has {len(self.seconds)} entries but values has {len(self.values)}")
+        if any(a >= b for a, b in zip(self.seconds, self.seconds[1:], strict=False)):
+            raise ValueError("seconds must increase")
+        return self
+
+
+class OracleRule(_Part):
+    """When a feed publishes (Chainlink's push model): on a deviation, at the latest after the heartbeat, some time
+    after it saw the price."""
+
+    deviation: NotNegative = Field(0.005, description="relative move of the outside price that triggers an answer")
+    heartbeat_s: Positive = Field(3600.0, description="longest time between answers, seconds")
+    delay_s: NotNegative = Field(0.0, description="from seeing a price to publishing it, seconds")
+
+
+class Oracles(OracleRule):
+    """The rule of every feed, and exceptions by token."""
+
+    per_token: dict[str, OracleRule] = Field(default_factory=dict, description="by symbol or address")
+
+
+class Liquidators(_Part):
+    """What liquidators need before they act."""
+
+    sell: Literal["pools", "outside"] = Field(
+        "pools", description="where seized collateral goes: through the pools, or to an outside market at a haircut"
+    )
+    outside_haircut: Share = Field(0.0, description="loss against the outside price of sales to the outside market")
+    gas_usd: NotNegative = Field(20.0, description="cost of one liquidation, USD")
+    flash_fee: Share = Field(0.0005, description="share of the repaid amount paid for borrowing it")
+    minimum_profit_usd: NotNegative = Field(0.0, description="profit below which nobody acts, USD")
+    capital_usd: Positive | None = Field(None, description="largest repayment of one liquidation, USD; none if absent")
+    per_step: Annotated[int, Field(gt=0)] | None = Field(
+        None, description="liquidations that fit into the blocks of one step; no limit if absent"
+    )
+
+
+class Venues(_Part):
+    """How pools and the outside price follow each other."""
+
+    arbitrage: Share = Field(1.0, description="share of the gap to the outside price that arbitrage closes in a step")
+    impact: Share = Field(
+        0.1, description="share of the move that liquidators' swaps cause in a pool that the outside price takes over"
+    )
+    anchored: list[str] = Field(
+        default_factory=list, description="tokens whose outside price selling cannot move (redeemable at par)"
+    )
+
+
+class Scenario(_Part):
+    """A crash, whole."""
+
+    name: str
+    title: str = ""
+    notes: list[str] = Field(default_factory=list, description="assumptions that a reader of the result must know")
+    # a run's manifest holds it as text
+    start: Annotated[datetime, Field(strict=False)] | None = Field(
+        None, description="when it happened, UTC; absent for what-ifs"
+    )
+    step_s: Positive = Field(description="length of a step, seconds")
+    steps: Annotated[int, Field(gt=0, le=1_000_000)]
+    seed: int = 0
+    snapshot: str | None = Field(None, description="shipped snapshot this is replayed on by default")
+    prices: list[PricePath] = Field(default_factory=list)
+    oracles: Oracles = Field(default_factory=Oracles)
+    liquidators: Liquidators = Field(default_factory=Liquidators)
+    venues: Venues = Field(default_factory=Venues)
+
+    @model_validator(mode="after")
+    def _one_path_a_token(self) -> Scenario:
+        seen: set[str] = set()
+        for path in self.prices:
+            for token in path.tokens:
+                if token.lower() in seen:
+                    raise ValueError(f"prices: {token} stands in two paths")
+                seen.add(token.lower())
+        return self
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 that names this content."""
+        import hashlib
+
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    def relative_prices(self, names: Sequence[frozenset[str]]) -> FloatArray:
+        """Outside prices over those of the snapshot.
+
+        Parameters
+        ----------
+        names
+            For each token, the lower-case names it goes by (symbol, address).
+
+        Returns
+        -------
+        Shape (steps + 1, tokens); row 0 is all ones.
+
+        Raises
+        ------
+        InputError
+            If a path names a token that is not there.
+        """
+        times = np.arange(self.steps + 1) * self.step_s
+        result = np.ones((self.steps + 1, len(names)))
+        given: dict[int, str] = {}
+        for path in self.prices:
+            shape = np.exp(np.interp(times, path.seconds, np.log(path.values)))
+            for token in path.tokens:
+                row = find(token, names, f"scenario {self.name}: prices")
+                if row in given:
+                    raise InputError(f"scenario {self.name}: prices: {given[row]} and {token} are the same token")
+                given[row] = token
+                result[:, row] = shape / shape[0]
+        return result
+
+
+def find(token: str, names: Sequence[frozenset[str]], where: str) -> int:
+    """Row of the token that goes by a name; raises InputError where none or several do."""
+    rows = [row for row, known in enumerate(names) if token.lower() in known]
+    if not rows:
+        known = ", ".join(sorted(min(n, key=len) for n in names))
+        raise InputError(f"{where}: the snapshot has no token {token}; it has {known}")
+    if len(rows) > 1:
+        raise InputError(f"{where}: several tokens of the snapshot are called {token}; give the address")
+    return rows[0]
+
+
+def shipped_folder() -> Path:
+    """Where the scenarios and snapshots lie that come with the product."""
+    return Path(str(resources.files("fixtures")))
+
+
+def shipped_scenarios() -> list[str]:
+    """Names of the scenarios that come with the product."""
+    return sorted(path.stem for path in (shipped_folder() / "scenarios").glob("*.toml"))
+
+
+def load_scenario(name: str) -> Scenario:
+    """A scenario by its name, or from a file.
+
+    Raises
+    ------
+    InputError
+        Naming the field that is not as it should be.
+    """
+    path = Path(name)
+    if name in shipped_scenarios():
+        path = shipped_folder() / "scenarios" / f"{name}.toml"
+    elif path.suffix != ".toml":
+        raise InputError(
+            f"no scenario is called {name}; there are {', '.join(shipped_scenarios())} (or give a .toml file)"
+        )
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"scenario {path} is not there") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"scenario {path} cannot be read: {error}") from None
+    return scenario_from(content, str(path))
+
+
+def scenario_from(content: dict[str, Any], where: str) -> Scenario:
+    """Check a scenario's content; raises InputError naming the field."""
+    try:
+        scenario = Scenario.model_validate(content)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(str(part) for part in problem['loc']) or 'scenario'}: {_plain(problem['msg'])}"
+            for problem in error.errors()
+        ]
+        raise InputError(f"{where}: " + "; ".join(problems)) from None
+    if scenario.start is not None and scenario.start.tzinfo is None:
+        scenario = scenario.model_copy(update={"start": scenario.start.replace(tzinfo=UTC)})
+    return scenario
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ")

@@ -1,0 +1,106 @@
+"""The few numbers that a run is about, each with its unit; printed, written as JSON, and put at the top of a report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from simulator.run import Run
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a summary."""
+
+    what: str
+    value: float
+    unit: str
+    note: str = ""
+
+
+def headline(run: Run) -> list[Line]:
+    """The outcome of a run; dollars at the outside prices of the steps unless a note says otherwise."""
+    steps, accounts = run.tables["steps"], run.tables["accounts"]
+    swaps = run.tables["swaps"]
+    sold = np.array(swaps.ints("liquidation")) >= 0
+    liquidated = int((np.array(accounts.ints("liquidations")) > 0).sum())
+    return [
+        Line("accounts with debt", len(accounts), "accounts"),
+        Line("accounts liquidated", liquidated, "accounts"),
+        Line("liquidations", len(run.tables["liquidations"]), "liquidations"),
+        Line("debt repaid", run.total("repaid_usd"), "USD"),
+        Line("collateral to liquidators", run.total("collateral_usd"), "USD", "what they sold"),
+        Line("protocol fees", run.total("protocol_fee_usd"), "USD", "out of the bonus, paid by borrowers"),
+        Line("slippage", run.total("slippage_usd"), "USD", "pool fees included; paid by liquidators out of the bonus"),
+        Line("of it pool fees", float(swaps.floats("fee_usd")[sold].sum()), "USD", "to liquidity providers"),
+        Line("flash loan fees", run.total("flash_fee_usd"), "USD", "paid by liquidators"),
+        Line("gas", run.total("gas_usd"), "USD", "paid by liquidators"),
+        Line("liquidators' profit", run.total("profit_usd"), "USD"),
+        Line(
+            "bad debt, realised",
+            _last(steps.floats("bad_debt_realised_usd")),
+            "USD",
+            "written off by the protocol's rule, at final prices",
+        ),
+        Line(
+            "bad debt, economic",
+            _last(steps.floats("bad_debt_economic_usd")),
+            "USD",
+            "what full liquidations could not recover, at final prices",
+        ),
+    ]
+
+
+def shocks(run: Run) -> list[Line]:
+    """The deepest and the last outside price of each token that moved, over its first."""
+    prices = run.tables["prices"]
+    by_token: dict[str, list[float]] = {}
+    for token, price in zip(prices.texts("token"), prices.floats("outside_usd"), strict=True):
+        by_token.setdefault(token, []).append(price)
+    start = run.facts["outside_usd"]
+    lines = []
+    for token, path in sorted(by_token.items(), key=lambda item: run.facts["symbols"][item[0]]):
+        relative = np.array(path) / start[token]
+        extreme = float(relative[np.argmax(np.abs(relative - 1.0))])
+        if abs(extreme - 1.0) >= 0.0005:
+            note = f"from {start[token]:,.2f} USD; {100 * (relative[-1] - 1):+.1f} % at the end"
+            lines.append(Line(f"{run.facts['symbols'][token]} at its extreme", 100 * (extreme - 1.0), "%", note))
+    return lines
+
+
+def reserves(run: Run) -> list[dict[str, Any]]:
+    """Collateral sold, debt repaid and bad debt of each reserve that was touched; amounts in whole tokens."""
+    rows = []
+    for row in run.tables["reserves"].rows():
+        unit = 10 ** run.facts["decimals"][row["token"]]
+        if not any(row[name] for name in ("sold_raw", "repaid_raw", "bad_debt_realised_usd", "bad_debt_economic_usd")):
+            continue
+        rows.append(
+            {
+                "market": row["market"],
+                "token": run.facts["symbols"][row["token"]],
+                "collateral_sold": row["sold_raw"] / unit,
+                "debt_repaid": row["repaid_raw"] / unit,
+                "bad_debt_realised_usd": row["bad_debt_realised_usd"],
+                "bad_debt_economic_usd": row["bad_debt_economic_usd"],
+            }
+        )
+    return rows
+
+
+def as_json(run: Run) -> dict[str, Any]:
+    """Everything above as JSON values, with the notes."""
+    lines = [*shocks(run), *headline(run)]
+    return {
+        "scenario": run.scenario.name,
+        "snapshot": run.facts["snapshot"],
+        "notes": run.notes,
+        "summary": [{"what": x.what, "value": x.value, "unit": x.unit, "note": x.note} for x in lines],
+        "reserves": reserves(run),
+    }
+
+
+def _last(values: np.ndarray[Any, np.dtype[np.float64]]) -> float:
+    return float(values[-1]) if len(values) else 0.0
