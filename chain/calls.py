@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
+from chain.contracts import TRY_AGGREGATE
 from chain.errors import InputError, UnwindError
 from chain.node import AT_BLOCK, Block, Node, Progress
 from chain.refusals import Refusal, RpcError
@@ -29,7 +30,6 @@ MULTICALL3 = "0xcA11bde05977b3631167028862bE2a173976CA11"
 # Last 20 bytes of keccak256("unwind: aggregator"): nobody has a key or a contract there.
 AGGREGATOR = "0xf939f579f4adad97d206b17fba3719f9c51cd760"
 
-_TRY_AGGREGATE = "tryAggregate(bool,(address,bytes)[])((bool,bytes)[])"
 _BUNDLES = "bundles"
 # How many times smaller the bundle is in which failed calls are asked again.
 _SHRINK = 16
@@ -229,7 +229,7 @@ def _request(target: str, payload: bytes, *override: Any) -> Request:
 
 
 def _bundle_request(way: str, calls: Sequence[tuple[str, bytes]]) -> Request:
-    payload = _function(_TRY_AGGREGATE).encode((False, calls))
+    payload = _function(TRY_AGGREGATE).encode((False, calls))
     if way == "multicall3":
         return _request(MULTICALL3, payload)
     return _request(AGGREGATOR, payload, {AGGREGATOR: {"code": _aggregator_code()}})
@@ -247,7 +247,7 @@ def _results(reply: Any) -> tuple[tuple[bool, bytes], ...] | None:
     if isinstance(reply, RpcError):
         return None
     try:
-        (results,) = _function(_TRY_AGGREGATE).decode(_bytes(reply))
+        (results,) = _function(TRY_AGGREGATE).decode(_bytes(reply))
     except _undecodable():
         return None
     return tuple(results)

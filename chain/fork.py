@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chain.calls import AGGREGATOR, Call, decode, encode
-from chain.contracts import runtime
+from chain.contracts import TRY_AGGREGATE, runtime
 from chain.errors import InputError, NodeError, UnsupportedError, UnwindError
 from chain.rpcurl import RpcUrl
 
@@ -111,7 +111,7 @@ class Fork:
         """The results of several calls, run as one; raises Reverted if one fails."""
         self.set_code(AGGREGATOR, runtime("Aggregator"))
         bundle = [(call.target, encode(call)) for call in calls]
-        answers = self.read(Call(AGGREGATOR, "tryAggregate(bool,(address,bytes)[])((bool,bytes)[])", (True, bundle)))
+        answers = self.read(Call(AGGREGATOR, TRY_AGGREGATE, (True, bundle)))
         return [decode(call, data) for call, (_, data) in zip(calls, answers, strict=True)]
 
     def transact(self, sender: str, call: Call) -> Receipt:

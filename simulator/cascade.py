@@ -139,15 +139,28 @@ class Cascade:
 
     def _liquidate(self, step: int) -> None:
         """Let liquidators take what pays, the best first, until nothing does or the blocks are full."""
-        queue: list[tuple[float, int, int]] = []
-        count = 0
+        found = self._find_liquidatable(step)
+        before = [venue.price(0) for venue in self.book.venues]
+        done = len(self.record.liquidations)
+        waiting = found
+        while waiting:
+            # what others do to the pools can make pay what did not
+            seen = len(self.record.liquidations)
+            waiting = self._take_best_first(step, waiting, done)
+            if len(self.record.liquidations) == seen:
+                break
+        self._move_outside(before)
+        self._record_step(step, len(found), done)
+
+    def _find_liquidatable(self, step: int) -> list[tuple[int, int]]:
+        """Every (market, account) that is liquidatable by the exact rules."""
+        found = []
         for row, market in enumerate(self.book.markets):
-            prices = self.book.oracle_usd(row)
-            for account in screen.suspects(market.exposures(), prices):
+            for account in screen.suspects(market.exposures(), self.book.oracle_usd(row)):
                 health = market.health_factor(int(account))
                 if health >= WAD:
                     continue
-                count += 1
+                found.append((row, int(account)))
                 self.record.liquidatable.append(
                     {
                         "step": step,
@@ -156,25 +169,30 @@ class Cascade:
                         "health_factor_wad": health,
                     }
                 )
-                plan = self._plan(row, int(account))
-                if plan is not None:
-                    heapq.heappush(queue, (-plan.profit_usd, row, int(account)))
-        before = [venue.price(0) for venue in self.book.venues]
-        done = len(self.record.liquidations)
+        return found
+
+    def _take_best_first(self, step: int, accounts: list[tuple[int, int]], done: int) -> list[tuple[int, int]]:
+        """Execute what pays, the best first, each account as often as it pays; returns those that did not pay."""
+        queue: list[tuple[float, int, int]] = []
+        waiting: list[tuple[int, int]] = []
+
+        def ask(row: int, account: int) -> None:
+            plan = self._plan(row, account)
+            if plan is None:
+                waiting.append((row, account))
+            else:
+                heapq.heappush(queue, (-plan.profit_usd, row, account))
+
+        for row, account in accounts:
+            ask(row, account)
         while queue and not self._full(done):
             _, row, account = heapq.heappop(queue)
             plan = self._plan(row, account)
-            if plan is None:
-                continue
-            if queue and -plan.profit_usd > queue[0][0]:
-                heapq.heappush(queue, (-plan.profit_usd, row, account))
-                continue
-            self._execute(step, plan)
-            again = self._plan(row, account)
-            if again is not None:
-                heapq.heappush(queue, (-again.profit_usd, row, account))
-        self._move_outside(before)
-        self._record_step(step, count, done)
+            # the profit may have changed since it was put there
+            if plan is not None and not (queue and -plan.profit_usd > queue[0][0]):
+                self._execute(step, plan)
+            ask(row, account)
+        return [] if self._full(done) else waiting
 
     def _full(self, done: int) -> bool:
         limit = self.scenario.liquidators.per_step

@@ -110,7 +110,8 @@ def critical_prices(
         if slope == 0.0:
             continue
         price = float(prices_usd[reserve]) - margin / slope
-        if price > 0.0:
+        # below that it is what rounding left of zero
+        if price > 1e-9 * float(prices_usd[reserve]):
             critical.append((reserve, price))
     return critical
 

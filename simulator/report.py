@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ _PAGE = """<!doctype html>
     up to {{ curve.most | number }} USD</text>
 {% endfor %}
 </svg>
+<p class="note">From {{ first }} to {{ last }} UTC; each curve on a scale of its own.</p>
 <h2>By reserve</h2>
 <table>
   <tr><th>market</th><th>token</th><th>collateral sold (tokens)</th><th>debt repaid (tokens)</th>
@@ -101,9 +103,16 @@ def render(run: Run) -> str:
         lines=lines,
         reserves=reserves(run),
         curves=_curves(run),
+        first=_time(run, 0),
+        last=_time(run, -1),
         largest=largest,
         **{k: run.facts[k] for k in ("snapshot", "symbols", "scenario_digest", "seed", "versions")},
     )
+
+
+def _time(run: Run, row: int) -> str:
+    timestamp = run.tables["steps"].ints("timestamp")[row]
+    return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def _curves(run: Run) -> list[dict[str, Any]]:

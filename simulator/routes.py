@@ -42,6 +42,8 @@ class Router:
 
     def routes(self, sold: int, bought: int) -> list[Route]:
         """Every route of at most two hops, no pool twice; in a fixed order."""
+        if sold == bought:
+            return []
         key = (sold, bought)
         if key not in self._routes:
             found: list[Route] = [(hop,) for token, hop in self._from[sold] if token == bought]

@@ -12,36 +12,12 @@ from __future__ import annotations
 import json
 from functools import cache
 from importlib.resources import files
-from typing import NamedTuple
 
+TRY_AGGREGATE = "tryAggregate(bool,(address,bytes)[])((bool,bytes)[])"
+"""The Aggregator's function, with its arguments and results: Multicall3's, read-only."""
 
-class Function(NamedTuple):
-    """A contract's function as eth_abi wants it.
-
-    Attributes
-    ----------
-    selector
-        The first four bytes of a call.
-    inputs, outputs
-        ABI types of the arguments and of what is returned.
-    """
-
-    selector: bytes
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-
-
-TRY_AGGREGATE = Function(bytes.fromhex("bce38bd7"), ("bool", "(address,bytes)[]"), ("(bool,bytes)[]",))
-"""Aggregator.tryAggregate(requireSuccess, calls): Multicall3's function, read-only."""
-
-SWAP_V3 = Function(bytes.fromhex("30cf3f57"), ("address", "address", "bool", "int256", "uint160"), ("int256", "int256"))
-"""Executor.swapV3(pool, recipient, zeroForOne, amountSpecified, sqrtPriceLimitX96): token0 and token1 the pool got."""
-
-SWAP_V2 = Function(bytes.fromhex("83b82a53"), ("address", "address", "uint256", "uint256", "uint256"), ())
-"""Executor.swapV2(pair, tokenIn, amountIn, amount0Out, amount1Out); what comes out stays with the executor."""
-
-LIQUIDATE = Function(bytes.fromhex("631706b6"), ("address", "address", "address", "address", "uint256", "bool"), ())
-"""Executor.liquidate(pool, collateral, debt, user, debtToCover, receiveAToken): Aave's liquidationCall."""
+EXECUTE = "execute(address,bytes)(bytes)"
+"""The Executor's function: call a contract with these bytes and give back what it answers."""
 
 
 @cache

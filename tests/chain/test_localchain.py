@@ -10,7 +10,9 @@ from eth_abi.abi import decode, encode
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
+from chain import calls as calls_module
 from chain import contracts
+from chain.calls import Call
 from fixtures.localchain import SEED, LocalChain, fork, local_chain, undone
 from fixtures.localchain.anvil import Node, RpcError
 from fixtures.localchain.market import EMODES, RESERVES
@@ -260,36 +262,23 @@ def test_committed_bytecode_is_what_the_source_compiles_to() -> None:
     assert (FOLDER / "runtime.json").read_text() == runtime_json()
 
 
-def test_selectors_and_types_are_those_of_the_compiled_contracts() -> None:
+def test_signatures_are_those_of_the_compiled_contracts() -> None:
     compiled = {f["name"]: f for a in compile_product().values() for f in a.abi if f["type"] == "function"}
 
-    def types(fields: list[dict[str, Any]]) -> tuple[str, ...]:
-        return tuple(
-            f["type"].replace("tuple", "(" + ",".join(types(f["components"])) + ")") if "components" in f else f["type"]
-            for f in fields
-        )
+    def types(fields: list[dict[str, Any]]) -> str:
+        kinds = (f["type"].replace("tuple", types(f["components"])) if "components" in f else f["type"] for f in fields)
+        return f"({','.join(kinds)})"
 
-    for name, function in (
-        ("tryAggregate", contracts.TRY_AGGREGATE),
-        ("swapV3", contracts.SWAP_V3),
-        ("swapV2", contracts.SWAP_V2),
-        ("liquidate", contracts.LIQUIDATE),
-    ):
-        assert function.inputs == types(compiled[name]["inputs"])
-        assert function.outputs == types(compiled[name]["outputs"])
-        assert function.selector == keccak(text=f"{name}({','.join(function.inputs)})")[:4]
+    for signature in (contracts.TRY_AGGREGATE, contracts.EXECUTE):
+        name = signature.partition("(")[0]
+        assert signature == name + types(compiled[name]["inputs"]) + types(compiled[name]["outputs"])
 
 
 def _aggregate(node: Node, require_success: bool, calls: list[tuple[str, bytes]]) -> list[tuple[bool, bytes]]:
-    f = contracts.TRY_AGGREGATE
-    answer = node.call(
-        "eth_call",
-        {"to": ELSEWHERE, "data": _hex(f.selector + encode(f.inputs, (require_success, calls)))},
-        "latest",
-        {ELSEWHERE: {"code": _hex(contracts.runtime("Aggregator"))}},
-    )
-    results: list[tuple[bool, bytes]] = list(decode(f.outputs, bytes.fromhex(answer[2:]))[0])
-    return results
+    call = Call(ELSEWHERE, contracts.TRY_AGGREGATE, (require_success, calls))
+    override = {ELSEWHERE: {"code": _hex(contracts.runtime("Aggregator"))}}
+    answer = node.call("eth_call", {"to": ELSEWHERE, "data": _hex(calls_module.encode(call))}, "latest", override)
+    return list(calls_module.decode(call, bytes.fromhex(answer[2:])))
 
 
 def test_an_injected_aggregator_answers_as_direct_calls_do(chain: LocalChain) -> None:
@@ -324,13 +313,14 @@ def forked(chain: LocalChain) -> Iterator[Node]:
         yield node
 
 
-def _execute(node: Node, chain: LocalChain, f: contracts.Function, *arguments: Any) -> tuple[Any, ...]:
-    """What a call of the executor would return now; then it is executed."""
-    data = f.selector + encode(f.inputs, arguments)
+def _execute(node: Node, chain: LocalChain, call: Call) -> Any:
+    """What a call by the executor would return now; then it is executed."""
+    wrapped = Call(ELSEWHERE, contracts.EXECUTE, (call.target, calls_module.encode(call)))
+    data = calls_module.encode(wrapped)
     answer = node.call("eth_call", {"from": chain.admin, "to": ELSEWHERE, "data": _hex(data)}, "latest")
     receipt = transact(node, chain.admin, ELSEWHERE, data)
     assert receipt["status"] == "0x1"
-    return decode(f.outputs, bytes.fromhex(answer[2:]))
+    return calls_module.decode(call, calls_module.decode(wrapped, bytes.fromhex(answer[2:])))
 
 
 @pytest.mark.parametrize("zero_for_one", [True, False])
@@ -346,16 +336,9 @@ def test_an_executed_v3_swap_moves_what_the_pool_quotes(
         amount = balance(forked, pay if exact_in else receive, pool) // 5
         limit = MIN_SQRT_PRICE + 1 if zero_for_one else MAX_SQRT_PRICE - 1
         paid_before, got_before = balance(forked, pay, ELSEWHERE), balance(forked, receive, chain.admin)
-        amounts = _execute(
-            forked,
-            chain,
-            contracts.SWAP_V3,
-            pool,
-            chain.admin,
-            zero_for_one,
-            amount if exact_in else -amount,
-            limit,
-        )
+        signature = "swap(address,bool,int256,uint160,bytes)(int256,int256)"
+        arguments = (chain.admin, zero_for_one, amount if exact_in else -amount, limit, b"")
+        amounts = _execute(forked, chain, Call(pool, signature, arguments))
         paid, got = amounts if zero_for_one else amounts[::-1]
         assert (paid if exact_in else -got) == amount
         assert paid_before - balance(forked, pay, ELSEWHERE) == paid
@@ -370,10 +353,12 @@ def test_an_executed_v2_swap_takes_the_most_the_pair_allows(chain: LocalChain, f
         pay, receive = sorted((chain.reserves[x.base].address, chain.reserves[x.quote].address), key=str.lower)
         amount = reserve0 // 9
         most = amount * 997 * reserve1 // (reserve0 * 1000 + amount * 997)
+        swap = "swap(uint256,uint256,address,bytes)()"
+        _execute(forked, chain, Call(pay, "transfer(address,uint256)()", (pair, amount)))
         with pytest.raises(RpcError, match="K"):
-            _execute(forked, chain, contracts.SWAP_V2, pair, pay, amount, 0, most + 1)
+            _execute(forked, chain, Call(pair, swap, (0, most + 1, ELSEWHERE, b"")))
         before = balance(forked, receive, ELSEWHERE)
-        _execute(forked, chain, contracts.SWAP_V2, pair, pay, amount, 0, most)
+        _execute(forked, chain, Call(pair, swap, (0, most, ELSEWHERE, b"")))
         assert balance(forked, receive, ELSEWHERE) - before == most
 
 
@@ -384,19 +369,12 @@ def test_the_executor_liquidates_with_tokens_that_return_nothing(chain: LocalCha
         unhealthy = [a for a, d in account_data(forked, chain).items() if d[5] < 10**18]
         targets = [a for a in unhealthy if balance(forked, usdt.debt_token, a) and balance(forked, weth.a_token, a)]
         assert len(targets) >= 2
-        # The second finds the first's allowance in use, which such a token refuses to change.
+        approve = "approve(address,uint256)()"
+        _execute(forked, chain, Call(usdt.address, approve, (chain.market.pool, 2**256 - 1)))
         for target in targets[:2]:
             owed, held = balance(forked, usdt.debt_token, target), balance(forked, weth.address, ELSEWHERE)
-            _execute(
-                forked,
-                chain,
-                contracts.LIQUIDATE,
-                chain.market.pool,
-                weth.address,
-                usdt.address,
-                target,
-                2**256 - 1,
-                False,
-            )
+            signature = "liquidationCall(address,address,address,uint256,bool)()"
+            arguments = (weth.address, usdt.address, target, 2**256 - 1, False)
+            _execute(forked, chain, Call(chain.market.pool, signature, arguments))
             assert balance(forked, usdt.debt_token, target) < owed
             assert balance(forked, weth.address, ELSEWHERE) > held

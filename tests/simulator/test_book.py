@@ -120,7 +120,10 @@ def test_bad_debt_is_what_collateral_less_the_bonus_does_not_cover() -> None:
 def test_what_can_never_be_collateral_counts_for_nothing() -> None:
     # such a reserve has neither a threshold nor a bonus
     gho = replace(DAI, ltv=0, threshold=0, bonus=0)
-    accounts = {"a": Account({"ETH": 1.0, "DAI": 5_000.0}, {"USD": 2_000.0}), "b": Account({"ETH": 1.0}, {"DAI": 900.0})}
+    accounts = {
+        "a": Account({"ETH": 1.0, "DAI": 5_000.0}, {"USD": 2_000.0}),
+        "b": Account({"ETH": 1.0}, {"DAI": 900.0}),
+    }
     book = open_book(make_snapshot(accounts, assets=(*ASSETS[:3], gho)))
     found = value(book.markets[0].exposures(), book.oracle_usd(0))
     assert found.collateral_usd == pytest.approx([ETH.price_usd] * 2, rel=1e-9)

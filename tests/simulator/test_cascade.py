@@ -14,6 +14,9 @@ from chain.errors import InputError
 from protocols.lending.interface import Offer
 from simulator.book import open_book, value
 from simulator.cascade import Cascade
+from simulator.liquidators import best_plan
+from simulator.routes import Router
+from simulator.scenario import Scenario
 from tests.simulator.books import (
     ASSETS,
     BTC,
@@ -53,6 +56,7 @@ BOOK = {
     "i": Account({"ETH": 33.0}, {"BTC": 1.2}),
     "j": Account({"USD": 70_000.0}, {"USD": 51_000.0}),
     "k": Account({"ETH": 33.0}, {"DAI": 11_000.0}),
+    "l": Account({"ETH": 0.01}, {"USD": 12.0, "DAI": 10.0}),
 }
 FALL = {"ETH": [0.93, 0.86, 0.74, 0.60, 0.55, 0.62], "BTC": [0.97, 0.93, 0.85, 0.81, 0.92, 1.22]}
 
@@ -156,12 +160,40 @@ def test_interest_alone_breaks_a_tight_account_in_time() -> None:
     assert still.record.liquidatable == []
 
 
-def test_a_liquidated_account_that_stays_broken_is_taken_again() -> None:
-    # the close factor is one half at first; below 0.95 the rest goes too
-    played = play(make_snapshot({"a": Account({"ETH": 100.0}, {"USD": 238_000.0})}), make_scenario({"ETH": 0.97}))
-    assert len(played.record.liquidations) >= 1
-    market = played.book.markets[0]
-    assert market.health_factor(0) >= WAD or market.offers(0) == []
+def test_an_account_is_taken_again_in_the_same_step_while_it_is_broken_and_pays() -> None:
+    liquidators = {"gas_usd": 0.0, "flash_fee": 0.0, "capital_usd": 3_000.0}
+    scenario = make_scenario({"ETH": 0.98}, steps=1, liquidators=liquidators)
+    played = play(make_snapshot({"tight": TIGHT}), scenario)
+    assert len(played.record.liquidations) > 3
+    health = [row["health_factor_wad"] for row in played.record.liquidations]
+    assert health == sorted(health)
+    assert health[-1] < WAD <= played.book.markets[0].health_factor(0)
+
+
+def plans_left(played: Played, scenario: Scenario) -> list[str]:
+    """Accounts that a liquidator would still do something with at the end."""
+    router = Router(played.book.venues, played.book.token_row)
+    accounts = enumerate(played.book.markets[0].accounts)
+    return [a for row, a in accounts if best_plan(played.book, router, scenario.liquidators, 0, row) is not None]
+
+
+def test_when_a_step_ends_nothing_that_pays_is_left() -> None:
+    for steps in range(1, 7):
+        scenario = make_scenario(FALL, steps=steps, liquidators={"gas_usd": 23.0, "flash_fee": 0.0009})
+        assert plans_left(play(make_snapshot(BOOK), scenario), scenario) == []
+
+
+def test_what_pays_only_after_others_have_acted_is_taken_too() -> None:
+    # buying ETH for the short makes the pool pay more for the small account's ETH, which did not pay before
+    accounts = {"small": Account({"ETH": 1.0}, {"USD": 2_570.0}), "short": Account({"USD": 500_000.0}, {"ETH": 133.0})}
+    pool = (Pool("ETH", "USD", 10e6),)
+    scenario = make_scenario({"ETH": 1.05}, steps=1, liquidators={"gas_usd": 70.0, "flash_fee": 0.0})
+    alone = play(make_snapshot({"small": accounts["small"]}, pool), scenario)
+    assert len(alone.record.liquidatable) == 1
+    assert alone.record.liquidations == []
+    both = play(make_snapshot(accounts, pool), scenario)
+    assert plans_left(both, scenario) == []
+    assert liquidated(both) == {"short", "small"}
 
 
 # --- who acts, and when ---------------------------------------------------------------------------------------------
@@ -187,9 +219,7 @@ def test_what_does_not_pay_is_not_taken_and_becomes_economic_bad_debt(
     liquidators: dict[str, Any], pools: tuple[Pool, ...]
 ) -> None:
     snapshot = make_snapshot({"tight": TIGHT}, pools)
-    scenario = make_scenario(
-        {"ETH": [0.9, 0.6]}, steps=3, liquidators={"gas_usd": 0.0, "flash_fee": 0.0} | liquidators
-    )
+    scenario = make_scenario({"ETH": [0.9, 0.6]}, steps=3, liquidators={"gas_usd": 0.0, "flash_fee": 0.0} | liquidators)
     played = play(snapshot, scenario)
     assert played.record.liquidations == played.record.deficits == []
     first, second, third = (row["bad_debt_economic_usd"] for row in played.record.steps)

@@ -28,9 +28,7 @@ def missed(accounts: dict[str, Account], version: str) -> list[str]:
 @pytest.mark.parametrize("version", ["3.0", "3.2", "3.3", "3.4", "3.6", "3.7"])
 def test_nobody_near_the_edge_is_missed(version: str) -> None:
     # thresholds 83 % and 78 %: their mean is no whole number of basis points, which contracts up to 3.4 cut off
-    accounts = {
-        f"a{n:03}": Account({"ETH": 10.0, "BTC": 0.5}, {"USD": 47_770.0 + 0.25 * n}) for n in range(240)
-    }
+    accounts = {f"a{n:03}": Account({"ETH": 10.0, "BTC": 0.5}, {"USD": 47_770.0 + 0.25 * n}) for n in range(240)}
     assert missed(accounts, version) == []
 
 

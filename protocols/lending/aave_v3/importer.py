@@ -24,7 +24,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,8 @@ _USD = 10**8
 _REQUIRED = ("account", "token", "supplied", "debt", "price_usd", "liquidation_threshold")
 _DEFAULTS = {"liquidation_bonus": "1.05", "ltv": "", "decimals": "18"}
 _SURPLUS = "(surplus)"
-_LARGEST = Decimal(2) ** 128
+_LARGEST = 2**128
+_EXACT = Context(prec=100)
 _ZERO = (
     "liquidity_rate_ray",
     "borrow_rate_ray",
@@ -76,8 +77,8 @@ class _Balance:
     row: int
     account: str
     token: str
-    supplied: Decimal
-    debt: Decimal
+    supplied_raw: int
+    debt_raw: int
     parameters: _Token
 
 
@@ -136,6 +137,9 @@ def _read(path: Path) -> list[tuple[int, dict[str, str]]]:
 def _csv_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         lines = csv.DictReader(file, restkey=_SURPLUS, restval="")
+        names = list(lines.fieldnames or [])
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"column {twice[0]} stands twice")
         return [(lines.line_num, {k: str(v).strip() for k, v in row.items()}) for row in lines if any(row.values())]
 
 
@@ -165,8 +169,8 @@ def _balance(row: dict[str, str], number: int, problems: list[str]) -> _Balance 
 
     wrong += [f"{column} is empty" for column in ("account", "token") if not row[column]]
     decimals = int(amount("decimals", lambda v: v == int(v) and 0 <= v <= 36, "a whole number from 0 to 36"))
-    supplied = amount("supplied", lambda v: v >= 0 and v.scaleb(decimals) < _LARGEST, "0 or more")
-    debt = amount("debt", lambda v: v >= 0 and v.scaleb(decimals) < _LARGEST, "0 or more")
+    supplied = _raw(amount("supplied", lambda v: 0 <= _raw(v, decimals) < _LARGEST, "0 or more"), decimals)
+    debt = _raw(amount("debt", lambda v: 0 <= _raw(v, decimals) < _LARGEST, "0 or more"), decimals)
     price = amount("price_usd", lambda v: 0 < v < 10**12, "more than 0")
     threshold = amount("liquidation_threshold", lambda v: 0 <= v < 1, "a share from 0 to below 1")
     bonus = amount("liquidation_bonus", lambda v: 1 <= v < 2, "1 or more, such as 1.05")
@@ -182,25 +186,31 @@ def _balance(row: dict[str, str], number: int, problems: list[str]) -> _Balance 
     return _Balance(number, row["account"], row["token"], supplied, debt, parameters)
 
 
+def _raw(amount: Decimal, decimals: int) -> int:
+    """Whole tokens in smallest units, what is below one cut off; negative stays negative."""
+    scaled = amount.scaleb(decimals, _EXACT)
+    return int(scaled) if scaled >= 0 else -1
+
+
 def _snapshot(balances: list[_Balance], tokens: dict[str, _Token], timestamp: int, market: str) -> Snapshot:
-    in_debt = {balance.account for balance in balances if balance.debt}
+    in_debt = {balance.account for balance in balances if balance.debt_raw}
     positions = [
         {
             "market": market,
             "account": b.account,
             "token": b.token,
-            "supplied_scaled": int(b.supplied.scaleb(b.parameters.decimals)),
-            "debt_scaled": int(b.debt.scaleb(b.parameters.decimals)),
-            "collateral": b.supplied > 0 and b.parameters.threshold_bps > 0,
-            "borrowing": b.debt > 0,
+            "supplied_scaled": b.supplied_raw,
+            "debt_scaled": b.debt_raw,
+            "collateral": b.supplied_raw > 0 and b.parameters.threshold_bps > 0,
+            "borrowing": b.debt_raw > 0,
         }
         for b in balances
         if b.account in in_debt
     ]
     total = {token: [0, 0] for token in tokens}
     for balance in balances:
-        total[balance.token][0] += int(balance.supplied.scaleb(balance.parameters.decimals))
-        total[balance.token][1] += int(balance.debt.scaleb(balance.parameters.decimals))
+        total[balance.token][0] += balance.supplied_raw
+        total[balance.token][1] += balance.debt_raw
     reserves = [
         _reserve(market, number, token, tokens[token], total[token][0], total[token][1], timestamp)
         for number, token in enumerate(sorted(tokens))

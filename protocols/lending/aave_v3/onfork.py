@@ -8,7 +8,7 @@ from chain.calls import Call
 from chain.fork import Fork
 from chain.snapshot import Market
 from protocols.lending.aave_v3.versions import V33, version_of
-from protocols.onfork import execute
+from protocols.onfork import Hand
 
 # keccak256 of LiquidationCall(address,address,address,uint256,uint256,address,bool)
 # and of Transfer(address,address,uint256)
@@ -20,6 +20,7 @@ _RESERVE_DATA = (
     "getReserveData(address)"
     "(uint256,uint128,uint128,uint128,uint128,uint128,uint40,uint16,address,address,address,address,uint128,uint128,uint128)"
 )
+_LIQUIDATE = "liquidationCall(address,address,address,uint256,bool)()"
 _BUNDLE = 500
 
 
@@ -35,7 +36,7 @@ class OnFork:
     """
 
     def __init__(self, market: Market, fork: Fork) -> None:
-        self.fork = fork
+        self.fork, self.hand = fork, Hand(fork)
         self.pool = market.addresses["pool"]
         self.version = version_of(market.version)
         self._a_tokens: dict[str, tuple[str, str]] = {}
@@ -60,13 +61,9 @@ class OnFork:
         -------
         Debt repaid, collateral to the liquidator, collateral to the protocol; smallest units, from the events.
         """
-        receipt = execute(
-            self.fork,
-            "liquidate(address,address,address,address,uint256,bool)()",
-            (self.pool, collateral, debt, account, amount_raw, False),
-            debt,
-            amount_raw,
-        )
+        self.hand.allow(debt, self.pool)
+        self.hand.hold(debt, amount_raw)
+        receipt = self.hand.act(Call(self.pool, _LIQUIDATE, (collateral, debt, account, amount_raw, False)))
         a_token, treasury = self._a_token(collateral)
         repaid = received = fee = 0
         for log in receipt.logs:

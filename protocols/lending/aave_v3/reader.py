@@ -378,7 +378,7 @@ class _Reader:
         if len(accounts) < len(flags):
             tokens = ", ".join(self.tokens[i] for i in sorted(strange))
             notes.append(
-                f"{self.deployment.name}: {len(flags) - len(accounts)} of {len(flags)} accounts with debt are left out: "
+                f"{self.deployment.name}: {len(flags) - len(accounts)} of {len(flags)} accounts are left out: "
                 f"they owe {tokens}, whose debt follows rules of its own that are not modelled."
             )
         wanted = [(a, r) for a in accounts for r in range(len(reserves))]
