@@ -188,10 +188,14 @@ class Cascade:
         while queue and not self._full(done):
             _, row, account = heapq.heappop(queue)
             plan = self._plan(row, account)
-            # the profit may have changed since it was put there
-            if plan is not None and not (queue and -plan.profit_usd > queue[0][0]):
+            if plan is None:
+                waiting.append((row, account))
+            elif queue and -plan.profit_usd > queue[0][0]:
+                # it pays less than when it was put there: another comes first
+                heapq.heappush(queue, (-plan.profit_usd, row, account))
+            else:
                 self._execute(step, plan)
-            ask(row, account)
+                ask(row, account)
         return [] if self._full(done) else waiting
 
     def _full(self, done: int) -> bool:

@@ -360,7 +360,8 @@ def _console() -> Console:
     """The terminal, or where there is none a width at which no figure is broken."""
     from rich.console import Console
 
-    return Console() if sys.stdout.isatty() else Console(width=_WIDE)
+    # symbols come from chains and may look like markup
+    return Console(width=None if sys.stdout.isatty() else _WIDE, markup=False, highlight=False)
 
 
 def _number(value: float) -> str:

@@ -173,6 +173,10 @@ RESERVES = _schema(
         ),
     ],
 )
+_FACTS = (
+    *("snapshot", "scenario", "scenario_digest", "seed", "versions", "notes"),
+    *("markets", "feeds", "symbols", "decimals", "outside_usd"),
+)
 SCHEMAS = {s.name: s for s in (STEPS, PRICES, LIQUIDATABLE, LIQUIDATIONS, DEFICITS, SWAPS, ACCOUNTS, RESERVES)}
 
 
@@ -220,7 +224,7 @@ def read_run(path: Path) -> Run:
     for name in SCHEMAS:
         if name not in folder.tables:
             raise InputError(f"{path} has no table {name}")
-    for fact in ("snapshot", "scenario", "notes", "symbols", "decimals", "outside_usd", "markets", "feeds"):
+    for fact in _FACTS:
         if fact not in folder.facts:
             raise InputError(f"{path}/manifest.json is not a run's manifest: it has no {fact}")
     return Run(dict(folder.facts), dict(folder.tables))

@@ -22,6 +22,7 @@ from chain.errors import InputError
 FloatArray = npt.NDArray[np.float64]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
+Price = Annotated[float, Field(gt=0.0, le=1e12)]
 NotNegative = Annotated[float, Field(ge=0.0)]
 
 
@@ -34,7 +35,7 @@ class PricePath(_Part):
 
     tokens: list[str] = Field(min_length=1, description="symbols or addresses")
     seconds: list[NotNegative] = Field(min_length=1, description="time of each waypoint since the start")
-    values: list[Positive] = Field(min_length=1, description="price at each waypoint, in any one unit")
+    values: list[Price] = Field(min_length=1, description="price at each waypoint, in any one unit")
     source: str = Field("", description="where the figures come from")
 
     @model_validator(mode="after")
@@ -99,7 +100,7 @@ class Scenario(_Part):
     start: Annotated[datetime, Field(strict=False)] | None = Field(
         None, description="when it happened, UTC; absent for what-ifs"
     )
-    step_s: Positive = Field(description="length of a step, seconds")
+    step_s: Positive = Field(le=31_536_000, description="length of a step, seconds")
     steps: Annotated[int, Field(gt=0, le=1_000_000)]
     seed: int = 0
     snapshot: str | None = Field(None, description="shipped snapshot this is replayed on by default")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +13,8 @@ from simulator.scenario import Scenario, load_scenario, scenario_from
 if TYPE_CHECKING:
     from chain.snapshot import Snapshot
     from simulator.run import Run
+
+LARGEST_MOVE = 1e9
 
 _SHOCK = re.compile(r"(?P<tokens>[^=]+)=(?P<sign>[+-]?)(?P<size>\d+(\.\d+)?)%")
 
@@ -30,8 +31,8 @@ def parse_shock(text: str) -> tuple[list[str], float]:
     if match is None:
         raise InputError(f"--shock {text}: write TOKEN=-40% (several tokens with commas, a rise with +)")
     move = float(match["size"]) / 100.0 * (-1.0 if match["sign"] == "-" else 1.0)
-    if not math.isfinite(move):
-        raise InputError(f"--shock {text}: the move is too large to be a number")
+    if move > LARGEST_MOVE:
+        raise InputError(f"--shock {text}: a price cannot rise more than {LARGEST_MOVE:.0e} times")
     if move <= -1.0:
         raise InputError(f"--shock {text}: a price cannot fall by 100 % or more")
     tokens = [token.strip() for token in match["tokens"].split(",")]

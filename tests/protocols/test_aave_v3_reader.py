@@ -14,7 +14,7 @@ from protocols.lending.aave_v3.tables import load
 from protocols.snapshot import take_snapshot
 from tests.deployments import write_deployments
 
-pytestmark = [pytest.mark.localchain, pytest.mark.xdist_group("localchain")]
+pytestmark = pytest.mark.localchain
 ACCOUNT_DATA = "getUserAccountData(address)(uint256,uint256,uint256,uint256,uint256,uint256)"
 
 

@@ -241,5 +241,5 @@ def test_an_empty_cell_of_a_parquet_file_is_named(tmp_path: Path) -> None:
     table = pd.read_csv(write(tmp_path)).drop(columns="ltv")
     table.loc[2, "debt"] = None
     table.to_parquet(tmp_path / "positions.parquet")
-    with pytest.raises(InputError, match="row 3: debt is ''|row 3: debt is 'nan'"):
+    with pytest.raises(InputError, match=r"row 3: debt is '(nan)?'"):
         import_positions(tmp_path / "positions.parquet")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -17,9 +18,11 @@ BOOK = {"a": Account({"ETH": 1.0}, {"USD": 100.0})}
 FAMILIES: tuple[Family, Family] = ("lending", "amm")
 
 
-def test_the_folders_are_the_protocols() -> None:
-    assert registry.names("lending") == ["aave_v3"]
-    assert registry.names("amm") == ["uniswap_v2", "uniswap_v3"]
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_folders_are_the_protocols(family: Family) -> None:
+    folder = Path(registry.__file__).parent / family
+    assert registry.names(family) == sorted(path.parent.name for path in folder.glob("*/__init__.py"))
+    assert {"lending": "aave_v3", "amm": "uniswap_v3"}[family] in registry.names(family)
 
 
 def test_every_protocol_has_tables_a_reader_and_a_version_of_both() -> None:

@@ -17,7 +17,7 @@ from fixtures.localchain import LocalChain
 from protocols.snapshot import choose
 from tests.deployments import write_deployments
 
-pytestmark = [pytest.mark.localchain, pytest.mark.xdist_group("localchain")]
+pytestmark = pytest.mark.localchain
 UNWIND = [sys.executable, "-c", "from simulator.cli import main; main()"]
 KEY = "c0ffee-secret-key"
 

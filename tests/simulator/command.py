@@ -11,7 +11,8 @@ from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parents[2]
 _SCRIPT = Path(sys.executable).with_name("unwind")
-_START = [str(_SCRIPT)] if _SCRIPT.exists() else [sys.executable, "-c", "from simulator.cli import main; main()"]
+PYTHON = [sys.executable]
+_START = [str(_SCRIPT)] if _SCRIPT.exists() else [*PYTHON, "-c", "from simulator.cli import main; main()"]
 
 
 def unwind(

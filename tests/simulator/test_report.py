@@ -1,4 +1,4 @@
-"""The report is one page that needs nothing else, shows the run's figures, and lets no text of the data become markup."""
+"""The report is one page that needs nothing else and shows the run's figures; no text of the data becomes markup."""
 
 from __future__ import annotations
 

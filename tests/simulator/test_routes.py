@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -101,7 +102,7 @@ def test_selling_brings_what_was_quoted_and_quoting_changes_nothing(sold: str, b
         return
     fills = made.sell(route, amount)
     assert [hop for hop, _ in fills] == list(route)
-    for (_, fill), (_, following) in zip(fills, fills[1:], strict=False):
+    for (_, fill), (_, following) in pairwise(fills):
         assert following.paid_raw == fill.received_raw
     assert fills[0][1].paid_raw == amount
     assert fills[-1][1].received_raw == received

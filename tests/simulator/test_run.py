@@ -12,11 +12,8 @@ import pytest
 
 from chain.errors import InputError
 from chain.tables import Folder
-from fixtures import sample_book
-from simulator.book import read
 from simulator.run import SCHEMAS, Run, read_run, simulate
-from simulator.scenario import load_scenario, shipped_folder
-from tests.simulator.books import ASSETS, Account, Asset, make_scenario, make_snapshot
+from tests.simulator.books import Account, make_scenario, make_snapshot
 from tests.simulator.command import files
 from tests.simulator.test_cascade import BOOK, FALL
 
@@ -37,10 +34,6 @@ def run() -> Run:
 
 def digest(run: Run) -> str:
     return Folder("run", run.facts, run.tables).digest
-
-
-def by_address(address: str) -> Asset:
-    return next(asset for asset in ASSETS if asset.address == address)
 
 
 # --- the same input, the same bytes ---------------------------------------------------------------------------------
@@ -69,20 +62,6 @@ def test_another_scenario_book_or_seed_is_another_run(run: Run) -> None:
         simulate(make_snapshot(BOOK | {"z": Account({"ETH": 1.0}, {"USD": 5.0})}), SCENARIO),
     ]
     assert len({digest(run), *map(digest, others)}) == 4
-
-
-def test_the_sample_book_can_be_made_again_byte_for_byte(tmp_path: Path) -> None:
-    sample_book.make().write(tmp_path / "made")
-    assert files(tmp_path / "made") == files(shipped_folder() / "snapshots" / "2024-08-05")
-
-
-def test_the_shipped_book_is_what_its_scenario_is_run_on() -> None:
-    snapshot = read(shipped_folder() / "snapshots" / "2024-08-05")
-    scenario = load_scenario("2024-08-05")
-    assert snapshot.origin == "sample"
-    assert scenario.start is not None
-    assert snapshot.timestamp == scenario.start.timestamp()
-    assert any("seeded sample" in note for note in snapshot.notes)
 
 
 # --- what it says about itself --------------------------------------------------------------------------------------

@@ -82,6 +82,6 @@ def test_the_number_of_threads_holds_inside_the_block_only() -> None:
 
 @pytest.mark.parametrize("count", [0, -1, 100_000])
 def test_a_number_of_threads_that_there_is_not_is_refused(count: int) -> None:
-    with pytest.raises(InputError, match=rf"--workers must be from 1 to \d+ on this machine, not {count}"):
-        with screen.workers(count):
-            pass
+    said = rf"--workers must be from 1 to \d+ on this machine, not {count}"
+    with pytest.raises(InputError, match=said), screen.workers(count):
+        pass

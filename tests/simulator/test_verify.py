@@ -17,7 +17,7 @@ from simulator.stress import stress
 from simulator.verify import verify
 from tests.deployments import write_deployments
 
-pytestmark = [pytest.mark.localchain, pytest.mark.xdist_group("localchain")]
+pytestmark = pytest.mark.localchain
 CRASH = ["WETH,wstETH=-42%", "WBTC=-25%", "LINK=+30%", "SOL=-35%"]
 
 

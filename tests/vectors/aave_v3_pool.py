@@ -321,10 +321,14 @@ def fast_form(before: Pool, call: Call, now: int, exact: Quote, after: Pool) -> 
                 scale = max(scale, before.reserves.debt_scaled[r])
             if column == "treasury_scaled":
                 scale = max(scale, supplied)
+            if column in ("liquidity_rate_ray", "borrow_rate_ray"):
+                # taken from the rate curve, of which it is a share
+                scale = max(scale, *(getattr(before.reserves, part)[r] for part in CURVE))
             pairs.append((value, is_now[r], scale))
     return max(relative_error(float(found), is_now, was) for found, is_now, was in pairs), None
 
 
+CURVE = ("base_rate_ray", "slope1_ray", "slope2_ray")
 AMOUNTS = (
     *("liquidity_index_ray", "borrow_index_ray", "liquidity_rate_ray", "borrow_rate_ray"),
     *("supply_scaled", "debt_scaled", "liquidity_raw", "treasury_accrued_scaled", "treasury_scaled"),
