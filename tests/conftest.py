@@ -6,9 +6,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from fixtures.localchain import LocalChain
+
+# machines are noisy, so no deadlines; the same examples everywhere, so that a failure can be met again
+settings.register_profile("unwind", deadline=None, derandomize=True)
+settings.load_profile("unwind")
 
 
 @pytest.fixture(scope="session")
