@@ -5,10 +5,12 @@ Runs on pyrevm (the ``verify`` extra), which fetches what a call touches, slot b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from chain.blocktime import block_ms, blocks_in
 from chain.calls import AGGREGATOR, Call, decode, encode
 from chain.contracts import TRY_AGGREGATE, runtime
 from chain.errors import InputError, NodeError, UnsupportedError, UnwindError
@@ -72,7 +74,7 @@ class Fork:
             ) from None
         self._pyrevm = pyrevm
         self._where = str(url)
-        self._number = number
+        self._start = (chain_id, number, timestamp)
         environment = pyrevm.Env(cfg=pyrevm.CfgEnv(chain_id=chain_id))
         self._evm = self._guard(
             lambda: pyrevm.EVM(env=environment, fork_url=url.reveal(), fork_block=block_hash, gas_limit=GAS)
@@ -82,9 +84,15 @@ class Fork:
         self.set_time(timestamp)
 
     def set_time(self, timestamp: int) -> None:
-        """Let following calls run at a block time, unix seconds."""
+        """Let following calls run at a block time, unix seconds, and at the block number of a chain that kept its pace.
+
+        Where the pace is not known the number stays: protocols that count blocks refuse such a chain.
+        """
+        chain_id, number, start = self._start
+        with suppress(UnsupportedError):
+            number += blocks_in(timestamp - start, block_ms(chain_id, start))
         self._evm.set_block_env(
-            self._pyrevm.BlockEnv(number=self._number + 1, timestamp=timestamp, gas_limit=GAS, prevrandao=bytes(32))
+            self._pyrevm.BlockEnv(number=number, timestamp=timestamp, gas_limit=GAS, prevrandao=bytes(32))
         )
 
     def set_code(self, address: str, code: bytes) -> None:
@@ -97,6 +105,14 @@ class Fork:
         """Make a contract answer every call with one 32-byte word: what a price feed needs to say."""
         # PUSH32 value, PUSH1 0, MSTORE, PUSH1 32, PUSH1 0, RETURN
         self.set_code(address, b"\x7f" + value.to_bytes(32, "big") + bytes.fromhex("60005260206000f3"))
+
+    def answer_by_argument(self, address: str, answers: Mapping[str, int]) -> None:
+        """Make a contract answer every call by the address that is its first argument: what an oracle of many prices
+        needs to say. Addresses it was given no answer for, here or before, get what its storage happens to hold."""
+        # PUSH1 4, CALLDATALOAD, SLOAD, PUSH1 0, MSTORE, PUSH1 32, PUSH1 0, RETURN
+        self.set_code(address, bytes.fromhex("6004355460005260206000f3"))
+        for argument, value in answers.items():
+            self._guard(lambda a=argument, v=value: self._evm.insert_account_storage(address, int(a, 16), v))
 
     def read(self, call: Call) -> Any:
         """The result of a call that changes nothing; raises Reverted."""
@@ -113,6 +129,19 @@ class Fork:
         bundle = [(call.target, encode(call)) for call in calls]
         answers = self.read(Call(AGGREGATOR, TRY_AGGREGATE, (True, bundle)))
         return [decode(call, data) for call, (_, data) in zip(calls, answers, strict=True)]
+
+    def read_after(self, first: Call, calls: Sequence[Call]) -> list[Any]:
+        """The results of several calls once another one has been made, which is then taken back; raises Reverted.
+
+        For contracts that must be brought up to date before they tell how things are.
+        """
+        checkpoint = self._evm.snapshot()
+        try:
+            self._message(NOBODY, first.target, encode(first))
+            return [decode(call, self._message(NOBODY, call.target, encode(call))) for call in calls]
+        finally:
+            self._evm.revert(checkpoint)
+            self._evm.reset_transient_storage()
 
     def transact(self, sender: str, call: Call) -> Receipt:
         """Send a transaction and keep what it changed; raises Reverted, state then as before."""

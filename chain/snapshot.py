@@ -31,10 +31,11 @@ ORACLES = Schema(
     (
         Column("market", "text", "the market that believes this price"),
         Column("token", "text", "address"),
+        Column("numeraire", "text", "address of the token that the price is in; empty for US dollars"),
         Column("feed", "text", "contract that answers for the price"),
         Column("description", "text", "what the feed says it is; empty where it says nothing"),
-        Column("price_raw", "uint256", "price of one whole token, in the market's base units"),
-        Column("unit_raw", "uint256", "base units in one US dollar"),
+        Column("price_raw", "uint256", "price of one whole token, in base units"),
+        Column("unit_raw", "uint256", "base units in one unit of the numeraire"),
         Column("published_at", "int64", "unix seconds of the feed's last answer; 0 where it does not say"),
     ),
 )

@@ -1,8 +1,14 @@
-"""The hand that acts on a fork: a contract of our own that repays, trades and pays from its own balances."""
+"""Real contracts on a fork: what each protocol's ``onfork.py`` offers to `verify`, and the hand that acts there.
+
+The hand is a contract of our own that repays, trades and pays from its own balances. A lending protocol's module has
+``OnFork(market, fork)``, which is a `LendingOnFork`; an exchange's has ``OnFork(fork)``, an `AmmOnFork`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from chain.calls import Call, decode, encode
 from chain.contracts import EXECUTE, runtime
@@ -12,6 +18,40 @@ from chain.fork import Fork, Receipt
 EXECUTOR = "0x7c9b3bc83ceaddabd570aa5b659cc0e06d415540"
 _KEEPER = "0x" + "6b" * 20
 _UNLIMITED = 2**256 - 1
+
+
+class LendingOnFork(Protocol):
+    """One market's own contracts."""
+
+    def set_price(self, feed: str, price_raw: int) -> None:
+        """Let a price source (of the snapshot's oracles) answer this from now on, base units."""
+
+    def liquidatable(self, accounts: Sequence[str]) -> dict[str, int]:
+        """Those of the accounts that the contracts would let be liquidated now, each with the number by which they
+        decide (`health_raw` of the market)."""
+
+    def liquidate(self, collateral: str, debt: str, account: str, amount_raw: int) -> tuple[int, int, int]:
+        """Execute a row of a run's liquidations.
+
+        Returns
+        -------
+        Debt repaid, collateral to the liquidator, collateral to the protocol; smallest units, as the contracts say.
+
+        Raises
+        ------
+        chain.fork.Reverted
+            With the contract's reason.
+        """
+
+    def deficit(self, token: str) -> int:
+        """Debt of a reserve that the protocol has written off, as `deficits_raw` of the market counts it."""
+
+
+class AmmOnFork(Protocol):
+    """Every pool of one protocol."""
+
+    def swap(self, row: Mapping[str, Any]) -> tuple[int, int]:
+        """Execute a row of a run's swaps; returns what went in and what came out, smallest units."""
 
 
 @dataclass(frozen=True)

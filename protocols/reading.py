@@ -20,15 +20,15 @@ class Reading:
 
     Attributes
     ----------
-    market
-        What was read; None for exchanges.
+    markets
+        What was read: one for most lending protocols, several where markets are isolated, none for exchanges.
     rows
         For each table, the rows it adds to the snapshot.
     notes
         What a reader of any result must know.
     """
 
-    market: Market | None
+    markets: tuple[Market, ...]
     rows: Mapping[Schema, Rows]
     notes: Sequence[str] = ()
 

@@ -123,7 +123,7 @@ def take_snapshot(
         block_hash=pinned.hash,
         timestamp=pinned.timestamp,
         origin="node",
-        markets=tuple(reading.market for reading in readings if reading.market is not None),
+        markets=tuple(market for reading in readings for market in reading.markets),
         adapters={d.protocol: registry.part(d.family, d.protocol, "tables").ADAPTER for d in chosen},
         tables=_tables(readings),
         notes=tuple(note for reading in readings for note in reading.notes),

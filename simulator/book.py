@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,9 @@ from chain.tables import Table
 from protocols import registry
 from protocols.amm.interface import Venue
 from protocols.lending.interface import Exposures, LendingMarket
+
+ANCHORS = ("USDC", "USDT", "DAI")
+"""Stablecoins taken for a dollar where no oracle of a snapshot prices in dollars, in this order."""
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -71,10 +75,17 @@ class Book:
         """For each market, the rows in `tokens` of its reserves."""
         return [np.array([self.token_row[a] for a in market.tokens], dtype=np.int64) for market in self.markets]
 
+    def numeraire_usd(self, market: int) -> float:
+        """Outside price of what a market's prices are in, US dollars."""
+        reserve = self.markets[market].numeraire
+        return 1.0 if reserve is None else float(self.outside_usd[self.market_tokens[market][reserve]])
+
     def oracle_usd(self, market: int) -> FloatArray:
-        """What a market believes one whole token of each of its reserves is worth, US dollars."""
+        """What a market believes one whole token of each of its reserves is worth, US dollars; where its prices are in
+        another token, at that token's outside price."""
         state = self.markets[market]
-        return np.array([state.price_raw(reserve) / state.price_unit() for reserve in range(len(state.tokens))])
+        prices = [state.price_raw(reserve) / state.price_unit(reserve) for reserve in range(len(state.tokens))]
+        return np.array(prices) * self.numeraire_usd(market)
 
     def usd(self, token: int, amount_raw: int) -> float:
         """Outside value of an amount in smallest units, US dollars."""
@@ -85,7 +96,8 @@ def open_book(snapshot: Snapshot) -> Book:
     """The book of a snapshot.
 
     The outside price of a token is what its market's oracle says at the snapshot's block, the median where several
-    markets price it.
+    markets price it. A price in another token (Aave v2: ETH, Morpho: the loan token) is taken at that token's price, and
+    the other way round where only the first is known; where nothing leads to dollars, a stablecoin is taken for one.
 
     Raises
     ------
@@ -93,23 +105,17 @@ def open_book(snapshot: Snapshot) -> Book:
         If a token has no price.
     """
     rows = snapshot.tables["tokens"]
-    tokens = [
-        Token(address, symbol, decimals)
-        for address, symbol, decimals in zip(
-            rows.texts("token"), rows.texts("symbol"), rows.ints("decimals"), strict=True
-        )
-    ]
-    prices = _oracle_prices(snapshot.tables["oracles"])
-    outside = []
+    columns = (rows.texts("token"), rows.texts("symbol"), rows.ints("decimals"))
+    tokens = [Token(*row) for row in zip(*columns, strict=True)]
+    prices = outside_prices(snapshot.tables["oracles"], tokens)
     for token in tokens:
         if token.address not in prices:
             raise InputError(f"no oracle of the snapshot prices {token.symbol} ({token.address})")
-        outside.append(float(np.median(prices[token.address])))
     return Book(
         tokens=tokens,
         markets=registry.markets(snapshot),
         venues=registry.venues(snapshot),
-        outside_usd=np.array(outside),
+        outside_usd=np.array([prices[token.address] for token in tokens]),
         timestamp=snapshot.timestamp,
     )
 
@@ -124,14 +130,30 @@ def opened(snapshot: Snapshot | Path | str) -> Snapshot:
     return snapshot if isinstance(snapshot, Snapshot) else read(Path(snapshot))
 
 
-def _oracle_prices(oracles: Table) -> dict[str, list[float]]:
-    prices: dict[str, list[float]] = {}
-    for token, price, unit in zip(
-        oracles.texts("token"), oracles.ints("price_raw"), oracles.ints("unit_raw"), strict=True
-    ):
-        if price:
-            prices.setdefault(token, []).append(price / unit)
-    return prices
+def outside_prices(oracles: Table, tokens: Sequence[Token]) -> dict[str, float]:
+    """Dollar prices that a snapshot's oracles imply, by address; without the tokens that none leads to."""
+    names = ("token", "numeraire")
+    rows = [
+        (token, numeraire, price / unit)
+        for token, numeraire, price, unit in zip(
+            *(oracles.texts(name) for name in names), oracles.ints("price_raw"), oracles.ints("unit_raw"), strict=True
+        )
+        if price
+    ]
+    known = {"": 1.0}
+    if not any(numeraire == "" for _, numeraire, _ in rows):
+        anchors = [token.address for symbol in ANCHORS for token in tokens if token.symbol == symbol]
+        known |= dict.fromkeys(anchors[:1], 1.0)
+    while True:
+        found: dict[str, list[float]] = {}
+        for token, numeraire, ratio in rows:
+            if numeraire in known and token not in known:
+                found.setdefault(token, []).append(ratio * known[numeraire])
+            elif token in known and numeraire not in known:
+                found.setdefault(numeraire, []).append(known[token] / ratio)
+        if not found:
+            return known
+        known |= {token: float(np.median(values)) for token, values in found.items()}
 
 
 # --- measures over exposures, the same for every protocol -------------------------------------------------------

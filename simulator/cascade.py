@@ -22,8 +22,9 @@ from simulator.routes import Hop, Router
 from simulator.scenario import Scenario, find
 
 FloatArray = npt.NDArray[np.float64]
-WAD = 10**18
 Row = dict[str, Any]
+MARKET = -1
+"""In the place of an account: the market itself, selling what it holds."""
 
 
 @dataclass
@@ -73,15 +74,10 @@ class Cascade:
         self._impact_weight = _impact_weights(book, self.router, scenario.venues.anchored)
         self._feeds = [
             [
-                Feed(
-                    rule=rule_for(scenario.oracles, names[token]),
-                    answered_usd=float(book.outside_usd[token]),
-                    answered_at=float(published or book.timestamp),
-                    scale=float(market.price_raw(reserve) / market.price_unit() / book.outside_usd[token]),
-                )
-                for reserve, (token, published) in enumerate(zip(tokens, times, strict=True))
+                self._feed(row, reserve, published or book.timestamp)
+                for reserve, published in enumerate(published_at[row])
             ]
-            for market, tokens, times in zip(book.markets, book.market_tokens, published_at, strict=True)
+            for row in range(len(book.markets))
         ]
         self._deficits_before = [list(market.deficits_raw()) for market in book.markets]
         self._sequence = 0
@@ -100,6 +96,24 @@ class Cascade:
             if progress:
                 progress(step, self.scenario.steps)
         return self.record
+
+    def _feed(self, row: int, reserve: int, published_at: float) -> Feed | None:
+        """The feed of a reserve; None for the numeraire, which is always worth one of itself."""
+        market = self.book.markets[row]
+        if reserve == market.numeraire:
+            return None
+        outside = self._in_numeraire(row, reserve)
+        return Feed(
+            rule=rule_for(self.scenario.oracles, self.book.tokens[self.book.market_tokens[row][reserve]].names),
+            answered=outside,
+            answered_at=published_at,
+            scale=market.price_raw(reserve) / market.price_unit(reserve) / outside,
+        )
+
+    def _in_numeraire(self, row: int, reserve: int) -> float:
+        """Outside price of one whole token of a reserve, in what the market's prices are in."""
+        outside = self.book.outside_usd[self.book.market_tokens[row][reserve]]
+        return float(outside / self.book.numeraire_usd(row))
 
     # --- the parts of a step ------------------------------------------------------------------------------------
 
@@ -120,18 +134,17 @@ class Cascade:
 
     def _publish(self, step: int) -> None:
         """Let every feed speak that has something to say."""
-        for market, tokens, feeds in zip(self.book.markets, self.book.market_tokens, self._feeds, strict=True):
-            for reserve, (token, feed) in enumerate(zip(tokens, feeds, strict=True)):
-                outside = float(self.book.outside_usd[token])
-                published = feed.watch(self.book.timestamp, outside)
+        for row, (market, tokens) in enumerate(zip(self.book.markets, self.book.market_tokens, strict=True)):
+            for reserve, (token, feed) in enumerate(zip(tokens, self._feeds[row], strict=True)):
+                published = None if feed is None else feed.watch(self.book.timestamp, self._in_numeraire(row, reserve))
                 if published is not None:
-                    market.set_price(reserve, round(published * market.price_unit()))
+                    market.set_price(reserve, round(published * market.price_unit(reserve)))
                 self.record.prices.append(
                     {
                         "step": step,
                         "market": market.name,
                         "token": self.book.tokens[token].address,
-                        "outside_usd": outside,
+                        "outside_usd": float(self.book.outside_usd[token]),
                         "oracle_raw": market.price_raw(reserve),
                         "published": published is not None,
                     }
@@ -142,7 +155,8 @@ class Cascade:
         found = self._find_liquidatable(step)
         before = [venue.price(0) for venue in self.book.venues]
         done = len(self.record.liquidations)
-        waiting = found
+        self._do_unpaid(step, found, done)
+        waiting = found + [(row, MARKET) for row, market in enumerate(self.book.markets) if market.standing_offers()]
         while waiting:
             # what others do to the pools can make pay what did not
             seen = len(self.record.liquidations)
@@ -157,8 +171,7 @@ class Cascade:
         found = []
         for row, market in enumerate(self.book.markets):
             for account in screen.suspects(market.exposures(), self.book.oracle_usd(row)):
-                health = market.health_factor(int(account))
-                if health >= WAD:
+                if not market.is_liquidatable(int(account)):
                     continue
                 found.append((row, int(account)))
                 self.record.liquidatable.append(
@@ -166,10 +179,19 @@ class Cascade:
                         "step": step,
                         "market": market.name,
                         "account": market.accounts[account],
-                        "health_factor_wad": health,
+                        "health_raw": market.health_raw(int(account)),
                     }
                 )
         return found
+
+    def _do_unpaid(self, step: int, accounts: list[tuple[int, int]], done: int) -> None:
+        """Let keepers do what pays nobody (Comet's absorb)."""
+        for row, account in accounts:
+            for offer in self.book.markets[row].offers(account):
+                if offer.unpaid and not self._full(done):
+                    terms = self.book.markets[row].terms(offer, 0)
+                    if not terms.refusal:
+                        self._execute(step, Plan(row, offer, 0, terms, None, 0, -self.scenario.liquidators.gas_usd))
 
     def _take_best_first(self, step: int, accounts: list[tuple[int, int]], done: int) -> list[tuple[int, int]]:
         """Execute what pays, the best first, each account as often as it pays; returns those that did not pay."""
@@ -208,7 +230,9 @@ class Cascade:
     def _execute(self, step: int, plan: Plan) -> None:
         book = self.book
         market = book.markets[plan.market]
-        health = market.health_factor(plan.offer.account)
+        account = plan.offer.account
+        address = market.accounts[account] if account != MARKET else ""
+        health = market.health_raw(account) if account != MARKET else 0
         collateral = int(book.market_tokens[plan.market][plan.offer.collateral])
         debt = int(book.market_tokens[plan.market][plan.offer.debt])
         settlement = market.settle(plan.offer, plan.amount_raw)
@@ -235,14 +259,15 @@ class Cascade:
                 "step": step,
                 "timestamp": book.timestamp,
                 "market": market.name,
-                "account": market.accounts[plan.offer.account],
+                "account": address,
                 "collateral": book.tokens[collateral].address,
                 "debt": book.tokens[debt].address,
-                "health_factor_wad": health,
+                "health_raw": health,
                 "amount_raw": plan.amount_raw,
                 "repaid_raw": terms.repaid_raw,
                 "received_raw": terms.received_raw,
                 "fee_raw": terms.fee_raw,
+                "claim_raw": terms.claim_raw,
                 "proceeds_raw": proceeds,
                 "collateral_usd": collateral_usd,
                 "repaid_usd": repaid_usd,
@@ -259,10 +284,11 @@ class Cascade:
                 {
                     "liquidation": number,
                     "market": market.name,
-                    "account": market.accounts[plan.offer.account],
+                    "account": address,
                     "token": book.tokens[token].address,
                     "amount_raw": amount,
                     "amount_usd": book.usd(token, amount),
+                    "borne_by": settlement.borne_by,
                 }
             )
 

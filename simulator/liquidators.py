@@ -43,12 +43,14 @@ class Plan:
 
 
 def best_plan(book: Book, router: Router, behaviour: Liquidators, market: int, account: int) -> Plan | None:
-    """The most profitable liquidation of an account now, or None where nothing pays.
+    """The most profitable liquidation of an account now (-1: purchase from the market), or None where nothing pays.
 
     Collateral is turned into the debt asset, which is thereby bought; a repayment can be borrowed for a fee.
     """
     best: Plan | None = None
-    for offer in book.markets[market].offers(account):
+    state = book.markets[market]
+    offers = state.offers(account) if account >= 0 else state.standing_offers()
+    for offer in (o for o in offers if not o.unpaid):
         most = _affordable(book, behaviour, market, offer)
         own: Plan | None = None
         for halving in range(HALVINGS + 1):

@@ -20,8 +20,8 @@ class Feed:
     ----------
     rule
         Deviation, heartbeat and delay.
-    answered_usd
-        Outside price at the last answer taken.
+    answered
+        Outside price at the last answer taken, in what the market's prices are in.
     answered_at
         When it was taken, unix seconds.
     scale
@@ -29,25 +29,25 @@ class Feed:
     """
 
     rule: OracleRule
-    answered_usd: float
+    answered: float
     answered_at: float
     scale: float = 1.0
     _under_way: deque[tuple[float, float]] = field(default_factory=deque)
 
-    def watch(self, now: float, outside_usd: float) -> float | None:
+    def watch(self, now: float, outside: float) -> float | None:
         """What is published at time `now` (the newest answer that has become due), or None.
 
         Parameters
         ----------
         now
             Unix seconds; must not decrease from call to call.
-        outside_usd
-            Outside price of one whole token.
+        outside
+            Outside price of one whole token, in the same unit.
         """
-        moved = abs(outside_usd / self.answered_usd - 1.0) >= self.rule.deviation
+        moved = abs(outside / self.answered - 1.0) >= self.rule.deviation
         if moved or now - self.answered_at >= self.rule.heartbeat_s:
-            self.answered_usd, self.answered_at = outside_usd, now
-            self._under_way.append((now + self.rule.delay_s, outside_usd * self.scale))
+            self.answered, self.answered_at = outside, now
+            self._under_way.append((now + self.rule.delay_s, outside * self.scale))
         published = None
         while self._under_way and self._under_way[0][0] <= now:
             published = self._under_way.popleft()[1]

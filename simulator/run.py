@@ -31,7 +31,7 @@ def _schema(name: str, key: Sequence[str], columns: Sequence[tuple[str, Kind, st
 
 _STEP: tuple[str, Kind, str] = ("step", "int64", "from 1")
 _MARKET: tuple[str, Kind, str] = ("market", "text", "name of the market in the snapshot")
-_ACCOUNT: tuple[str, Kind, str] = ("account", "text", "address")
+_ACCOUNT: tuple[str, Kind, str] = ("account", "text", "address; empty where the market sells what it holds")
 _TOKEN: tuple[str, Kind, str] = ("token", "text", "address")
 _MONEY: tuple[tuple[str, Kind, str], ...] = (
     ("collateral_usd", "float64", f"collateral that liquidators received, {OUTSIDE}"),
@@ -80,7 +80,12 @@ PRICES = _schema(
 LIQUIDATABLE = _schema(
     "liquidatable",
     ["step", "market", "account"],
-    [_STEP, _MARKET, _ACCOUNT, ("health_factor_wad", "uint256", "before liquidators act, 1e18 = 1")],
+    [
+        _STEP,
+        _MARKET,
+        _ACCOUNT,
+        ("health_raw", "int256", "the number by which the protocol decides, before liquidators act"),
+    ],
 )
 LIQUIDATIONS = _schema(
     "liquidations",
@@ -94,11 +99,12 @@ LIQUIDATIONS = _schema(
         _ACCOUNT,
         ("collateral", "text", "address of the token received"),
         ("debt", "text", "address of the token repaid"),
-        ("health_factor_wad", "uint256", "before, 1e18 = 1"),
+        ("health_raw", "int256", "the number by which the protocol decides, before"),
         ("amount_raw", "uint256", "repayment offered, smallest units"),
         ("repaid_raw", "uint256", "repayment accepted, smallest units"),
         ("received_raw", "uint256", "collateral to the liquidator, smallest units"),
         ("fee_raw", "uint256", "collateral to the protocol, smallest units"),
+        ("claim_raw", "uint256", "claims received and redeemed for it, smallest units; 0 where it was paid out itself"),
         ("proceeds_raw", "uint256", "what selling the collateral brought, smallest units of the debt token"),
         *_MONEY,
     ],
@@ -113,6 +119,7 @@ DEFICITS = _schema(
         _TOKEN,
         ("amount_raw", "uint256", "debt written off, smallest units"),
         ("amount_usd", "float64", f"the same, {OUTSIDE}"),
+        ("borne_by", "text", "who loses it; empty where nobody does until governance acts"),
     ],
 )
 SWAPS = _schema(

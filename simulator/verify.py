@@ -15,6 +15,7 @@ from chain.fork import Fork, Reverted
 from chain.node import Node
 from chain.snapshot import Market
 from protocols import registry
+from protocols.onfork import AmmOnFork, LendingOnFork
 from simulator.run import Run
 
 LISTED = 20
@@ -109,11 +110,11 @@ class _Verifier:
         self.run = run
         self.fork = fork
         self.markets = [Market(**market) for market in run.facts["markets"]]
-        self.lending = {
+        self.lending: dict[str, LendingOnFork] = {
             market.name: registry.part("lending", market.protocol, "onfork").OnFork(market, fork)
             for market in self.markets
         }
-        self.amm: dict[str, Any] = {}
+        self.amm: dict[str, AmmOnFork] = {}
         self.feeds = {(market, token): feed for market, token, feed in run.facts["feeds"]}
         self.accounts: dict[str, list[str]] = {market.name: [] for market in self.markets}
         for row in run.tables["accounts"].rows():
@@ -147,10 +148,9 @@ class _Verifier:
 
     def _liquidatable(self, step: int, rows: Iterable[dict[str, Any]]) -> None:
         for market, contract in self.lending.items():
-            health = contract.health_factors(self.accounts[market])
-            real = {account: factor for account, factor in health.items() if factor < 10**18}
-            said = {row["account"]: row["health_factor_wad"] for row in rows if row["market"] == market}
-            check = self.found.check("liquidatable before each step, and health factors")
+            real = contract.liquidatable(self.accounts[market])
+            said = {row["account"]: row["health_raw"] for row in rows if row["market"] == market}
+            check = self.found.check("liquidatable before each step, and by how much")
             for account in sorted(real.keys() | said.keys()):
                 check.compare(f"step {step}, {market}, {account}", said.get(account), real.get(account))
 

@@ -23,17 +23,21 @@ class Offer:
     Attributes
     ----------
     account
-        Row in the market's `accounts`.
+        Row in the market's `accounts`; -1 where the market sells what it holds itself.
     collateral, debt
         Rows in the market's `tokens`.
     most_raw
         The largest repayment that can be accepted, in the debt token's smallest unit.
+    unpaid
+        Whether it pays nobody and costs gas only (Comet's absorb): keepers do it for the protocol's sake. `most_raw`
+        is then 0.
     """
 
     account: int
     collateral: int
     debt: int
     most_raw: int
+    unpaid: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +49,21 @@ class Terms:
     repaid_raw
         What the liquidator pays, debt token's smallest unit.
     received_raw
-        What the liquidator receives, collateral token's smallest unit.
+        What the liquidator receives, collateral token's smallest unit; claims (cTokens) count as what they are
+        redeemed for.
     fee_raw
         What the protocol keeps out of the liquidation bonus, collateral token's smallest unit.
     refusal
         Empty, or the name of the error the contract reverts with; the amounts are then 0.
+    claim_raw
+        Claims received before they are redeemed, smallest units; 0 where the collateral itself is paid out.
     """
 
     repaid_raw: int
     received_raw: int
     fee_raw: int
     refusal: str = ""
+    claim_raw: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +76,13 @@ class Settlement:
         What changed hands.
     deficits_raw
         Debt written off by the protocol's own rule (*realised* bad debt): (row in `tokens`, smallest units) each.
+    borne_by
+        Who loses what was written off, in words; empty where nothing was, or nobody does until governance acts.
     """
 
     terms: Terms
     deficits_raw: tuple[tuple[int, int], ...] = ()
+    borne_by: str = ""
 
 
 class Exposures(NamedTuple):
@@ -121,23 +132,34 @@ class LendingMarket(Protocol):
     def advance(self, timestamp: int) -> None:
         """Let time pass: from now on balances carry interest up to `timestamp` (unix seconds)."""
 
+    @property
+    def numeraire(self) -> int | None:
+        """What prices are in: None for US dollars, else the row in `tokens` of the token that is the unit of account,
+        whose own price never changes."""
+
     def set_price(self, reserve: int, price_raw: int) -> None:
-        """The oracle price of one whole token, in the market's own base unit."""
+        """The oracle price of one whole token, in base units."""
 
     def price_raw(self, reserve: int) -> int:
         """The oracle price of one whole token now, in base units."""
 
-    def price_unit(self) -> int:
-        """How many base units make one US dollar (Aave v3: 1e8)."""
+    def price_unit(self, reserve: int) -> int:
+        """Base units in one unit of the numeraire, for a price of one whole token of the reserve (Aave v3: 1e8)."""
 
     def exposures(self) -> Exposures:
         """All positions as arrays, for fast screening; relative error at most 1e-9."""
 
-    def health_factor(self, account: int) -> int:
-        """Exact health factor as the contract gives it, in wad; 2**256 - 1 without debt."""
+    def is_liquidatable(self, account: int) -> bool:
+        """Whether the contract lets the account be liquidated now."""
+
+    def health_raw(self, account: int) -> int:
+        """The number by which the contract decides, in its own unit (Aave: health factor in wad)."""
 
     def offers(self, account: int) -> list[Offer]:
-        """Every pair of debt and collateral that may be liquidated now; empty for a healthy account."""
+        """What may be done to an account now, by pair of debt and collateral; empty for a healthy account."""
+
+    def standing_offers(self) -> list[Offer]:
+        """What the market sells now of its own (Comet's buyCollateral); empty for most."""
 
     def terms(self, offer: Offer, amount_raw: int) -> Terms:
         """What a repayment of at most `amount_raw` would give, state unchanged."""

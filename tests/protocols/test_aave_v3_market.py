@@ -33,7 +33,7 @@ versions = st.sampled_from(ALL_VERSIONS)
 
 def test_it_is_a_lending_market() -> None:
     market: LendingMarket = market_of(simple_pool("3.6", 10**18, 10**9))
-    assert (market.protocol, market.version, market.price_unit()) == ("aave_v3", "3.6", 10**8)
+    assert (market.protocol, market.version, market.price_unit(0)) == ("aave_v3", "3.6", 10**8)
 
 
 def test_a_version_without_rules_is_refused_by_name() -> None:
@@ -75,7 +75,7 @@ def test_state_that_does_not_fit_the_accounts_is_refused() -> None:
 def test_a_healthy_account_has_no_offers(seed: int, version: str) -> None:
     market = market_of(random_pool(seed, version))
     for account in range(len(market.accounts)):
-        if market.health_factor(account) >= 10**18:
+        if market.health_raw(account) >= 10**18:
             assert market.offers(account) == []
 
 
@@ -119,7 +119,7 @@ def test_where_the_close_factor_would_leave_dust_less_is_offered() -> None:
     pool = simple_pool("3.6", 10**18, 2_050 * 10**6, others={"dai_debt": 100 * 10**18})
     pool.reserves.price_raw[ETH] = 2_650 * 10**8
     market = market_of(pool)
-    assert 95 * 10**16 < market.health_factor(0) < 10**18
+    assert 95 * 10**16 < market.health_raw(0) < 10**18
     assert market.terms(Offer(0, ETH, USDC, 0), max_uint256()).refusal
     (offer,) = [offer for offer in market.offers(0) if offer.debt == USDC]
     left = pool.positions.debt_scaled[USDC] - offer.most_raw

@@ -58,7 +58,7 @@ def test_account_data_equals_the_contract_for_every_account(
     answers = read(node, node.pin(chain.block), [Call(chain.market.pool, ACCOUNT_DATA, (a,)) for a in market.accounts])
     for row, answer in enumerate(answers):
         assert tuple(market.account_data(row)) == answer
-        assert market.health_factor(row) == answer[5]
+        assert market.health_raw(row) == answer[5]
 
 
 def test_balances_equal_the_contracts_for_every_account_and_reserve(

@@ -1,4 +1,4 @@
-"""A protocol is a folder: whatever lies under `lending` and `amm` is there, and nothing else is."""
+"""A protocol is a folder: whatever lies under `lending` and `amm` with tables is there, and nothing else is."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ FAMILIES: tuple[Family, Family] = ("lending", "amm")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_folders_are_the_protocols(family: Family) -> None:
+def test_every_folder_that_can_lie_in_a_snapshot_is_a_protocol(family: Family) -> None:
     folder = Path(registry.__file__).parent / family
-    assert registry.names(family) == sorted(path.parent.name for path in folder.glob("*/__init__.py"))
+    assert registry.names(family) == sorted(path.parent.name for path in folder.glob("*/tables.py"))
     assert {"lending": "aave_v3", "amm": "uniswap_v3"}[family] in registry.names(family)
 
 

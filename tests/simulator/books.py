@@ -166,6 +166,7 @@ def _oracle(asset: Asset) -> dict[str, Any]:
     return {
         "market": MARKET,
         "token": asset.address,
+        "numeraire": "",
         "feed": "0xfeed" + asset.address[2:],
         "description": f"{asset.symbol} / USD",
         "price_raw": asset.price_raw,

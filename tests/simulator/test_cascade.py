@@ -109,8 +109,8 @@ def test_without_a_shock_nothing_happens() -> None:
 
 
 def test_a_healthy_account_is_never_liquidated(crash: Played) -> None:
-    assert all(row["health_factor_wad"] < WAD for row in crash.record.liquidations)
-    assert all(row["health_factor_wad"] < WAD for row in crash.record.liquidatable)
+    assert all(row["health_raw"] < WAD for row in crash.record.liquidations)
+    assert all(row["health_raw"] < WAD for row in crash.record.liquidatable)
     assert "k" not in liquidated(crash)
     assert "j" not in liquidated(crash)
 
@@ -128,7 +128,7 @@ def test_everyone_below_one_is_listed_as_liquidatable(crash: Played) -> None:
         assert row["accounts_liquidatable"] == len(by_step[row["step"]])
     # at the end the contract itself says who is
     market = crash.book.markets[0]
-    below = {market.accounts[n] for n in range(len(market.accounts)) if market.health_factor(n) < WAD}
+    below = {market.accounts[n] for n in range(len(market.accounts)) if market.health_raw(n) < WAD}
     assert below <= by_step[8]
 
 
@@ -165,9 +165,9 @@ def test_an_account_is_taken_again_in_the_same_step_while_it_is_broken_and_pays(
     scenario = make_scenario({"ETH": 0.98}, steps=1, liquidators=liquidators)
     played = play(make_snapshot({"tight": TIGHT}), scenario)
     assert len(played.record.liquidations) > 3
-    health = [row["health_factor_wad"] for row in played.record.liquidations]
+    health = [row["health_raw"] for row in played.record.liquidations]
     assert health == sorted(health)
-    assert health[-1] < WAD <= played.book.markets[0].health_factor(0)
+    assert health[-1] < WAD <= played.book.markets[0].health_raw(0)
 
 
 def plans_left(played: Played, scenario: Scenario) -> list[str]:
@@ -467,7 +467,7 @@ def test_the_record_alone_brings_a_fresh_book_to_the_same_end(crash: Played) -> 
                 assert (fill.paid_raw, fill.received_raw) == (row["paid_raw"], row["received_raw"])
                 continue
             account = account_of[row["account"]]
-            assert market.health_factor(account) == row["health_factor_wad"]
+            assert market.health_raw(account) == row["health_raw"]
             offer = Offer(account, row_of[row["collateral"]], row_of[row["debt"]], row["amount_raw"])
             settled = market.settle(offer, row["amount_raw"])
             assert (settled.terms.repaid_raw, settled.terms.received_raw, settled.terms.fee_raw) == (

@@ -119,9 +119,9 @@ def test_at_its_critical_price_an_account_stands_at_one_and_beyond_it_can_be_liq
             continue
         beyond = 1.0 - 1e-6 if price < prices[reserve] else 1.0 + 1e-6
         market.set_price(reserve, round(price * beyond * 1e8))
-        assert market.health_factor(0) < WAD
+        assert market.health_raw(0) < WAD
         market.set_price(reserve, round(price / beyond * 1e8))
-        assert market.health_factor(0) >= WAD
+        assert market.health_raw(0) >= WAD
         market.set_price(reserve, believed)
 
 
@@ -133,5 +133,5 @@ def test_the_contract_stands_at_one_at_the_critical_price() -> None:
             believed = market.price_raw(reserve)
             market.set_price(reserve, round(price * 1e8))
             # balances of BTC are whole units of 1e-8, as are prices of about a dollar
-            assert market.health_factor(account) / WAD == pytest.approx(1.0, abs=1e-7)
+            assert market.health_raw(account) / WAD == pytest.approx(1.0, abs=1e-7)
             market.set_price(reserve, believed)

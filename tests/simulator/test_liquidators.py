@@ -36,7 +36,7 @@ def the_plan(book: Book, **behaviour: Any) -> Plan:
 
 def test_nobody_acts_on_a_healthy_account() -> None:
     book = book_of({"a": Account({"ETH": 100.0}, {"USD": 241_000.0})})
-    assert book.markets[0].health_factor(0) > 10**18
+    assert book.markets[0].health_raw(0) > 10**18
     assert plan_of(book) is None
 
 

@@ -13,7 +13,7 @@ from tests.simulator.books import START, STEP_S, Account, make_scenario, make_sn
 
 def feed(deviation: float = 0.01, heartbeat_s: float = 1000.0, delay_s: float = 0.0, scale: float = 1.0) -> Feed:
     rule = OracleRule(deviation=deviation, heartbeat_s=heartbeat_s, delay_s=delay_s)
-    return Feed(rule, answered_usd=200.0, answered_at=0.0, scale=scale)
+    return Feed(rule, answered=200.0, answered_at=0.0, scale=scale)
 
 
 def test_a_feed_is_silent_while_the_price_stays_near() -> None:

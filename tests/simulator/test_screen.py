@@ -21,7 +21,7 @@ def missed(accounts: dict[str, Account], version: str) -> list[str]:
     book = open_book(make_snapshot(accounts, pools=(), version=version))
     market = book.markets[0]
     found = set(screen.suspects(market.exposures(), book.oracle_usd(0)).tolist())
-    below = [row for row in range(len(market.accounts)) if market.health_factor(row) < WAD]
+    below = [row for row in range(len(market.accounts)) if market.health_raw(row) < WAD]
     return [market.accounts[row] for row in below if row not in found]
 
 
@@ -32,10 +32,13 @@ def test_nobody_near_the_edge_is_missed(version: str) -> None:
     assert missed(accounts, version) == []
 
 
+@pytest.mark.parametrize("units", [5, 23, 243])
 @pytest.mark.parametrize("version", ["3.2", "3.6"])
-def test_dust_is_not_missed(version: str) -> None:
-    # so small that the contract's rounding to whole units decides
-    accounts = {f"a{n:03}": Account({"ETH": 1e-7 * (1 + n * 1e-5)}, {"USD": 0.000243}) for n in range(500)}
+def test_dust_is_not_missed(version: str, units: int) -> None:
+    # so small that the contract's rounding to whole units of USD decides
+    debt = units * 1e-6
+    even = debt / (0.83 * 2904.37)
+    accounts = {f"a{n:03}": Account({"ETH": even * (0.7 + n * 0.002)}, {"USD": debt}) for n in range(400)}
     assert missed(accounts, version) == []
 
 

@@ -175,7 +175,7 @@ def _check_step(book: Book, step: Record) -> None:
 
 
 def _unhealthy(book: Book) -> list[int]:
-    factors = [(book.market.health_factor(account), name, account) for account, name in enumerate(book.names)]
+    factors = [(book.market.health_raw(account), name, account) for account, name in enumerate(book.names)]
     return [account for factor, _, account in sorted(factors) if factor < WAD]
 
 
@@ -213,7 +213,7 @@ def _check_liquidation(book: Book, account: int, collateral: int, debt: int, rec
     call = Call(account, collateral, debt, max_uint256(), False, False, False)
     state = pool.reserves, pool.indices(book.now), pool.emodes, pool.positions
     quoted = quote(pool.version.code, *state, market.account_data(account), call, book.now)
-    health = market.health_factor(account)
+    health = market.health_raw(account)
     was = pool.copy()
     settlement = market.settle(Offer(account, collateral, debt, quoted.repaid), max_uint256())
     book.refresh()

@@ -33,4 +33,4 @@ def read_deployment(
         for (pair, side), amounts in zip(found, reserves, strict=True)
         if amounts[0] and amounts[1]
     ]
-    return Reading(None, {POOLS: rows})
+    return Reading((), {POOLS: rows})

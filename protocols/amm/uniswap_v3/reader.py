@@ -52,7 +52,7 @@ def read_deployment(
         for i, (pool, (token0, token1, fee)) in enumerate(found)
         if pool in liquid
     ]
-    return Reading(None, {POOLS: rows, TICKS: ticks})
+    return Reading((), {POOLS: rows, TICKS: ticks})
 
 
 def _ticks(node: Node, block: Block, pools: Sequence[tuple[str, int]], progress: Callable[[str], Progress]) -> Rows:

@@ -221,6 +221,7 @@ def _snapshot(balances: list[_Balance], tokens: dict[str, _Token], timestamp: in
             {
                 "market": market,
                 "token": token,
+                "numeraire": "",
                 "feed": "",
                 "description": "imported",
                 "price_raw": tokens[token].price_raw,

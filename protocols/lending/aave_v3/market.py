@@ -103,6 +103,11 @@ class AaveV3Market:
     # --- what it is ---------------------------------------------------------------------------------------------
 
     @property
+    def numeraire(self) -> None:
+        """Prices are in US dollars."""
+        return None
+
+    @property
     def version(self) -> str:
         """Version of the contracts, e.g. ``3.6``."""
         return self._version.name
@@ -131,8 +136,8 @@ class AaveV3Market:
         """The oracle price of one whole token now, in 1e-8 US dollars."""
         return int(self._reserves.price_raw[reserve])
 
-    def price_unit(self) -> int:
-        """How many base units make one US dollar."""
+    def price_unit(self, reserve: int) -> int:
+        """Base units in one US dollar: 1e8 for every reserve."""
         return 10**8
 
     # --- accounts -----------------------------------------------------------------------------------------------
@@ -149,9 +154,17 @@ class AaveV3Market:
         """Exactly what Pool.getUserAccountData answers in this version."""
         return account_data(self._version.code, self._reserves, self._indices, self._emodes, self._positions, account)
 
-    def health_factor(self, account: int) -> int:
-        """Exact health factor as the contract gives it, in wad; 2**256 - 1 without debt."""
+    def is_liquidatable(self, account: int) -> bool:
+        """Whether the health factor is below 1."""
+        return self.health_raw(account) < 10**18
+
+    def health_raw(self, account: int) -> int:
+        """The health factor of ``getUserAccountData``, in wad; 2**256 - 1 without debt."""
         return int(self.account_data(account).health_factor)
+
+    def standing_offers(self) -> list[Offer]:
+        """None: an Aave pool sells nothing of its own."""
+        return []
 
     def deficits_raw(self) -> Sequence[int]:
         """Realised bad debt of each reserve so far, smallest units."""

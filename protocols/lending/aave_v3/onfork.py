@@ -45,13 +45,13 @@ class OnFork:
         """Let a price source answer this from now on, base units."""
         self.fork.answer_always(feed, price_raw)
 
-    def health_factors(self, accounts: Sequence[str]) -> dict[str, int]:
-        """``getUserAccountData``'s health factor of each account, wad."""
+    def liquidatable(self, accounts: Sequence[str]) -> dict[str, int]:
+        """Accounts with a health factor below 1 by ``getUserAccountData``, and that factor, wad."""
         found: dict[str, int] = {}
         for start in range(0, len(accounts), _BUNDLE):
             some = accounts[start : start + _BUNDLE]
             answers = self.fork.read_all([Call(self.pool, _ACCOUNT_DATA, (account,)) for account in some])
-            found |= {account: answer[5] for account, answer in zip(some, answers, strict=True)}
+            found |= {account: answer[5] for account, answer in zip(some, answers, strict=True) if answer[5] < 10**18}
         return found
 
     def liquidate(self, collateral: str, debt: str, account: str, amount_raw: int) -> tuple[int, int, int]:

@@ -115,7 +115,7 @@ class _Reader:
         accounts, positions, notes = self._accounts(reserves, strange)
         addresses = {"pool": self.pool, "oracle": self.oracle, "provider": self.deployment.addresses["provider"]}
         return Reading(
-            Market(self.deployment.name, tables.PROTOCOL, self.version.name, addresses),
+            (Market(self.deployment.name, tables.PROTOCOL, self.version.name, addresses),),
             {
                 TOKENS: self._tokens(reserves),
                 ORACLES: self._oracles(pool, contracts),
@@ -285,6 +285,7 @@ class _Reader:
             {
                 "market": self.deployment.name,
                 "token": token,
+                "numeraire": "",
                 "feed": feed,
                 "description": "" if isinstance(text, CallFailed) else text,
                 "price_raw": price,
