@@ -102,9 +102,10 @@ class Fork:
             self._codes[address] = code
 
     def answer_always(self, address: str, value: int) -> None:
-        """Make a contract answer every call with one 32-byte word: what a price feed needs to say."""
-        # PUSH32 value, PUSH1 0, MSTORE, PUSH1 32, PUSH1 0, RETURN
-        self.set_code(address, b"\x7f" + value.to_bytes(32, "big") + bytes.fromhex("60005260206000f3"))
+        """Make a contract answer every call with five words, the value in the first two: what a price feed needs to say
+        to those that ask for its latest answer, and to those that ask for its latest round, where it comes second."""
+        # PUSH32 value, DUP1, PUSH1 0, MSTORE, PUSH1 32, MSTORE, PUSH1 160, PUSH1 0, RETURN
+        self.set_code(address, b"\x7f" + value.to_bytes(32, "big") + bytes.fromhex("8060005260205260a06000f3"))
 
     def answer_by_argument(self, address: str, answers: Mapping[str, int]) -> None:
         """Make a contract answer every call by the address that is its first argument: what an oracle of many prices

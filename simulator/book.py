@@ -97,7 +97,7 @@ def open_book(snapshot: Snapshot) -> Book:
 
     The outside price of a token is what its market's oracle says at the snapshot's block, the median where several
     markets price it. A price in another token (Aave v2: ETH, Morpho: the loan token) is taken at that token's price,
-    and the other way round where only the first is known; where nothing leads to dollars, a stablecoin is taken for one.
+    and the other way round where only the first is known; where nothing leads to dollars, a stablecoin counts as one.
 
     Raises
     ------
