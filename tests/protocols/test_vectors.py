@@ -15,7 +15,7 @@ from tests.vectors.__main__ import load, main, replay
 
 DATA = Path(__file__).parent.parent / "vectors" / "data"
 FILES = sorted(DATA.iterdir())
-AAVE = [path for path in FILES if path.name.startswith("aave_v3") and "book" not in path.name]
+AAVE = [path for path in FILES if path.name.startswith(("aave_v2", "aave_v3")) and "book" not in path.name]
 
 # Said of other things than the pool: how a revert is encoded, and stable rates, which nobody pays.
 NOT_COMPARED = {"selector", "data", "stableBorrowRate"}

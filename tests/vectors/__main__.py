@@ -15,10 +15,19 @@ from pathlib import Path
 from tests.vectors.outcome import Document, Outcome
 
 CHECKERS = {
-    "aave_v3": "tests.vectors.aave_v3",
-    "uniswap_v2": "tests.vectors.uniswap_v2",
-    "uniswap_v3": "tests.vectors.uniswap_v3",
+    "aave_v2": "aave_v2",
+    "aave_v3": "aave_v3",
+    "Aave v4 (hub and spoke)": "aave_v4",
+    "adaptive_curve_irm": "adaptive_curve_irm",
+    "compound_v2": "compound_v2",
+    "Compound III (Comet)": "compound_v3",
+    "metamorpho": "metamorpho",
+    "morpho_blue": "morpho_blue",
+    "uniswap_v2": "uniswap_v2",
+    "uniswap_v3": "uniswap_v3",
+    "venus_core": "venus_core",
 }
+"""The module that checks each protocol, by the name that its files give it."""
 
 
 def load(path: Path) -> Document:
@@ -35,12 +44,12 @@ def load(path: Path) -> Document:
 def replay(document: Document) -> list[Outcome]:
     """Check every case of a file; as many outcomes as cases."""
     cases = document["cases"]
-    module = CHECKERS.get(str(document.get("protocol")))
-    if module is None:
+    checker = CHECKERS.get(str(document.get("protocol")))
+    if checker is None:
         return [
             Outcome(str(c.get("id")), mismatch=f"no checker for protocol {document.get('protocol')!r}") for c in cases
         ]
-    outcomes = list(import_module(module).check(document))
+    outcomes = list(import_module(f"tests.vectors.{checker}").check(document))
     if len(outcomes) != len(cases):
         raise AssertionError(f"{len(cases)} cases but {len(outcomes)} outcomes")
     return outcomes
