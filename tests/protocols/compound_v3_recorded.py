@@ -1,0 +1,70 @@
+"""What two real Comets answered at one block of a local chain, replayed as a node.
+
+The recording holds, for each contract, what it returns for call data; a call that was not recorded fails the test. It
+also tells what was done to each Comet afterwards on a fork, and what came of it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.chain.jsonrpc_server import Contract, FakeChain, Revert
+
+FILE = Path(__file__).parent / "recordings" / "compound_v3.json.gz"
+
+
+def load_recording() -> dict[str, Any]:
+    """The recording as it lies in the file."""
+    recording: dict[str, Any] = json.loads(gzip.decompress(FILE.read_bytes()))
+    return recording
+
+
+@dataclass
+class RecordedChain(FakeChain):
+    """A chain whose block has the recorded time."""
+
+    timestamps: dict[int, int] = field(default_factory=dict)
+
+    def header(self, number: int) -> dict[str, Any] | None:
+        """A block's header, with the recorded time where one is recorded."""
+        made_up = super().header(number)
+        if made_up is None or number not in self.timestamps:
+            return made_up
+        return made_up | {"timestamp": hex(self.timestamps[number])}
+
+
+def recorded_chain(recording: Mapping[str, Any]) -> RecordedChain:
+    """The chain of a recording, its last block the recorded one."""
+    number = recording["block"]
+    chain = RecordedChain(recording["chain_id"], number, timestamps={number: recording["timestamp"]})
+    chain.contracts = {address: _contract(answers) for address, answers in recording["calls"].items()}
+    for log in recording["logs"]:
+        chain.add_log(log["block"], log["index"], log["address"], log["topics"], log["data"])
+    return chain
+
+
+def _contract(answers: Mapping[str, Any]) -> Contract:
+    def answer(data: bytes, _: int) -> bytes:
+        recorded = answers["0x" + data.hex()]
+        if isinstance(recorded, dict):
+            raise Revert(bytes.fromhex(recorded["revert"][2:]))
+        return bytes.fromhex(recorded[2:])
+
+    return answer
+
+
+def write_deployments(recording: Mapping[str, Any], path: Path) -> Path:
+    """The recorded markets as an address book; gives back its path."""
+    path.write_text(
+        "\n".join(
+            f'[[deployment]]\nchain_id = {recording["chain_id"]}\nname = "{name}"\nfamily = "lending"\n'
+            f'protocol = "compound_v3"\naddresses = {{ comet = "{market["comet"]}" }}\n'
+            for name, market in recording["markets"].items()
+        )
+    )
+    return path
