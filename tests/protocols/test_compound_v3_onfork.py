@@ -18,15 +18,17 @@ from protocols.lending.compound_v3.tables import load
 from protocols.lending.interface import Offer
 from protocols.snapshot import take_snapshot
 from tests.chain.jsonrpc_server import JsonRpcServer
-from tests.protocols.compound_v3_recorded import load_recording, recorded_chain, write_deployments
+from tests.protocols.recorded_chain import load_recording, recorded_chain, write_recorded_deployments
 
 NAMES = ("compound-v3-usdc", "compound-v3-weth")
-RECORDING = load_recording()
+RECORDING = load_recording("compound_v3")
 
 
 @pytest.fixture(scope="module")
 def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Snapshot]:
-    deployments = write_deployments(RECORDING, tmp_path_factory.mktemp("recorded") / "deployments.toml")
+    deployments = write_recorded_deployments(
+        RECORDING, tmp_path_factory.mktemp("recorded") / "deployments.toml", "compound_v3", "comet"
+    )
     with JsonRpcServer(recorded_chain(RECORDING)) as server, Node(server.url, cache_dir=None) as node:
         yield take_snapshot(node, RECORDING["block"], deployments=deployments)
 

@@ -17,10 +17,10 @@ from protocols.lending.compound_v3.tables import load
 from protocols.lending.interface import Offer
 from protocols.snapshot import take_snapshot
 from tests.chain.jsonrpc_server import JsonRpcServer
-from tests.protocols.compound_v3_recorded import load_recording, recorded_chain, write_deployments
+from tests.protocols.recorded_chain import load_recording, recorded_chain, write_recorded_deployments
 
 NAMES = ("compound-v3-usdc", "compound-v3-weth")
-RECORDING = load_recording()
+RECORDING = load_recording("compound_v3")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,9 @@ def block(node: Node) -> Block:
 
 @pytest.fixture(scope="module")
 def snapshot(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
-    deployments = write_deployments(RECORDING, tmp_path_factory.mktemp("recorded") / "deployments.toml")
+    deployments = write_recorded_deployments(
+        RECORDING, tmp_path_factory.mktemp("recorded") / "deployments.toml", "compound_v3", "comet"
+    )
     return take_snapshot(node, RECORDING["block"], deployments=deployments)
 
 
@@ -188,6 +190,6 @@ def described(text: str) -> dict[str, Any]:
 def test_a_market_whose_unit_of_account_is_not_known_is_refused(text: str, tmp_path: Any) -> None:
     recording = described(text)
     with JsonRpcServer(recorded_chain(recording)) as server, Node(server.url, cache_dir=None) as node:
-        deployments = write_deployments(recording, tmp_path / "deployments.toml")
+        deployments = write_recorded_deployments(recording, tmp_path / "deployments.toml", "compound_v3", "comet")
         with pytest.raises(UnsupportedError, match=r"its base token says .*US dollars"):
             take_snapshot(node, recording["block"], deployments=deployments)

@@ -1,7 +1,7 @@
-"""What two real Comets answered at one block of a local chain, replayed as a node.
+"""What real contracts answered at one block of a local chain, replayed as a node.
 
-The recording holds, for each contract, what it returns for call data; a call that was not recorded fails the test. It
-also tells what was done to each Comet afterwards on a fork, and what came of it.
+A recording holds, for each contract, what it returns for call data; a call that was not recorded fails the test. It
+also tells what was done to the contracts afterwards on a fork, and what came of it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any
 
 from tests.chain.jsonrpc_server import Contract, FakeChain, Revert
 
-FILE = Path(__file__).parent / "recordings" / "compound_v3.json.gz"
+FOLDER = Path(__file__).parent / "recordings"
 
 
-def load_recording() -> dict[str, Any]:
-    """The recording as it lies in the file."""
-    recording: dict[str, Any] = json.loads(gzip.decompress(FILE.read_bytes()))
+def load_recording(protocol: str) -> dict[str, Any]:
+    """A protocol's recording as it lies in its file."""
+    recording: dict[str, Any] = json.loads(gzip.decompress((FOLDER / f"{protocol}.json.gz").read_bytes()))
     return recording
 
 
@@ -58,12 +58,14 @@ def _contract(answers: Mapping[str, Any]) -> Contract:
     return answer
 
 
-def write_deployments(recording: Mapping[str, Any], path: Path) -> Path:
-    """The recorded markets as an address book; gives back its path."""
+def write_recorded_deployments(
+    recording: Mapping[str, Any], path: Path, protocol: str, role: str, *, version: str = ""
+) -> Path:
+    """The recorded markets as an address book, each with its contract of one role; gives back its path."""
     path.write_text(
         "\n".join(
             f'[[deployment]]\nchain_id = {recording["chain_id"]}\nname = "{name}"\nfamily = "lending"\n'
-            f'protocol = "compound_v3"\naddresses = {{ comet = "{market["comet"]}" }}\n'
+            f'protocol = "{protocol}"\nversion = "{version}"\naddresses = {{ {role} = "{market[role]}" }}\n'
             for name, market in recording["markets"].items()
         )
     )
