@@ -9,11 +9,13 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from protocols.amm.interface import Fill, Venue
 from simulator import screen
 from simulator.book import Book, value
 from simulator.liquidators import Plan, best_plan
@@ -71,7 +73,8 @@ class Cascade:
                 find(token, names, f"scenario {scenario.name}: {where}")
         self._path = scenario.relative_prices(names) * book.outside_usd
         self._impact = np.zeros(len(book.tokens))
-        self._impact_weight = _impact_weights(book, self.router, scenario.venues.anchored)
+        self._impact_weight = _impact_weights(book, self.router)
+        self._anchored = np.array([any(n.lower() in known for n in scenario.venues.anchored) for known in names])
         self._feeds = [
             [
                 self._feed(row, reserve, published or book.timestamp)
@@ -89,6 +92,8 @@ class Cascade:
             self.book.timestamp = started + round(step * self.scenario.step_s)
             for market in self.book.markets:
                 market.advance(self.book.timestamp)
+            for venue in self.book.venues:
+                venue.advance(self.book.timestamp)
             self.book.outside_usd = self._path[step] * np.exp(self._impact)
             self._arbitrage(step)
             self._publish(step)
@@ -122,15 +127,17 @@ class Cascade:
         share = self.scenario.venues.arbitrage
         if share == 0.0:
             return
-        unit, outside = self.book.unit, self.book.outside_usd
-        for row, (venue, (first, second)) in enumerate(zip(self.book.venues, self.router.sides, strict=True)):
-            target = (outside[first] / unit[first]) / (outside[second] / unit[second])
-            now = venue.price(0)
-            trade = venue.trade_to(float(now ** (1.0 - share) * target**share))
-            if trade is None:
-                continue
-            fill = venue.swap(trade.token_in, trade.amount_raw, trade.limit_raw)
-            self._record_swap(step, Hop(row, trade.token_in), trade.amount_raw, trade.limit_raw, fill, liquidation=-1)
+        value = self.book.outside_usd / self.book.unit
+        for row, (venue, sides) in enumerate(zip(self.book.venues, self.router.sides, strict=True)):
+            for sold, bought in combinations(range(len(sides)), 2):
+                target = value[sides[sold]] / value[sides[bought]]
+                now = venue.price(sold, bought)
+                trade = venue.trade_to(sold, bought, float(now ** (1.0 - share) * target**share))
+                if trade is None:
+                    continue
+                fill = venue.swap(trade.sold, trade.bought, trade.amount_raw, trade.limit_raw)
+                hop = Hop(row, trade.sold, trade.bought)
+                self._record_swap(step, hop, trade.amount_raw, trade.limit_raw, fill, liquidation=-1)
 
     def _publish(self, step: int) -> None:
         """Let every feed speak that has something to say."""
@@ -153,7 +160,7 @@ class Cascade:
     def _liquidate(self, step: int) -> None:
         """Let liquidators take what pays, the best first, until nothing does or the blocks are full."""
         found = self._find_liquidatable(step)
-        before = [venue.price(0) for venue in self.book.venues]
+        before = [_values(venue) for venue in self.book.venues]
         done = len(self.record.liquidations)
         self._do_unpaid(step, found, done)
         waiting = found + [(row, MARKET) for row, market in enumerate(self.book.markets) if market.standing_offers()]
@@ -292,20 +299,26 @@ class Cascade:
                 }
             )
 
-    def _move_outside(self, before: list[float]) -> None:
-        """Hand a share of what liquidators' swaps did to pool prices on to outside prices."""
+    def _move_outside(self, before: list[FloatArray]) -> None:
+        """Hand a share of what liquidators' swaps did to pool prices on to outside prices.
+
+        In each pool the tokens move against those that are anchored, or where none is, against their mean; a token
+        takes the moves of its pools by their depth.
+        """
         share = self.scenario.venues.impact
-        for row, (venue, (first, second)) in enumerate(zip(self.book.venues, self.router.sides, strict=True)):
-            after = venue.price(0)
-            if after == before[row] or share == 0.0:
+        for venue, sides, was, weight in zip(
+            self.book.venues, self.router.sides, before, self._impact_weight, strict=True
+        ):
+            move = _values(venue) - was
+            if share == 0.0 or not move.any():
                 continue
-            move = share * float(np.log(after / before[row]))
-            self._impact[first] += move * self._impact_weight[row][0]
-            self._impact[second] -= move * self._impact_weight[row][1]
+            anchors = self._anchored[list(sides)]
+            move -= move[anchors].mean() if anchors.any() else move.mean()
+            self._impact[list(sides)] += share * weight * np.where(anchors, 0.0, move)
 
     # --- what is written down -----------------------------------------------------------------------------------
 
-    def _record_swap(self, step: int, hop: Hop, amount_raw: int, limit_raw: int, fill: Any, liquidation: int) -> None:
+    def _record_swap(self, step: int, hop: Hop, amount_raw: int, limit_raw: int, fill: Fill, liquidation: int) -> None:
         venue = self.book.venues[hop.venue]
         self._sequence += 1
         self.record.swaps.append(
@@ -315,13 +328,14 @@ class Cascade:
                 "liquidation": liquidation,
                 "venue": venue.name,
                 "protocol": venue.protocol,
-                "token_in": venue.tokens[hop.token_in],
-                "token_out": venue.tokens[1 - hop.token_in],
+                "token_in": venue.tokens[hop.sold],
+                "token_out": venue.tokens[hop.bought],
                 "amount_raw": amount_raw,
                 "limit_raw": limit_raw,
                 "paid_raw": fill.paid_raw,
                 "received_raw": fill.received_raw,
-                "fee_usd": self.book.usd(self.router.sides[hop.venue][hop.token_in], fill.paid_raw) * venue.fee(),
+                "fee_usd": self.book.usd(self.router.sides[hop.venue][hop.sold], fill.paid_raw)
+                * venue.fee(hop.sold, hop.bought),
             }
         )
 
@@ -355,23 +369,22 @@ class Cascade:
 _SUMMED = ("collateral_usd", "repaid_usd", "protocol_fee_usd", "slippage_usd", "flash_fee_usd", "gas_usd", "profit_usd")
 
 
-def _impact_weights(book: Book, router: Router, anchored: list[str]) -> list[tuple[float, float]]:
-    """For each venue, how much of its price's move its two tokens take: their part of the pair's move, times the
-    pool's part of all that is traded of the token (by depth at the start)."""
-    fixed = [any(name.lower() in token.names for name in anchored) for token in book.tokens]
+def _values(venue: Venue) -> FloatArray:
+    """Logarithm of what each token is worth in a pool's first, smallest units; zeros in an empty pool."""
+    prices = np.array([1.0, *(venue.price(0, other) for other in range(1, len(venue.tokens)))])
+    return np.zeros(len(prices)) if (prices <= 0.0).any() else -np.log(prices)
+
+
+def _impact_weights(book: Book, router: Router) -> list[FloatArray]:
+    """For each venue, its part of all that is traded of each of its tokens, by depth at the start."""
     depth = [
-        tuple(book.usd(token, venue.reserves_raw()[side]) for side, token in enumerate(sides))
+        np.array([book.usd(token, amount) for token, amount in zip(sides, venue.reserves_raw(), strict=True)])
         for venue, sides in zip(book.venues, router.sides, strict=True)
     ]
     total = np.zeros(len(book.tokens))
     for sides, amounts in zip(router.sides, depth, strict=True):
-        for token, amount in zip(sides, amounts, strict=True):
-            total[token] += amount
-    weights = []
-    for sides, amounts in zip(router.sides, depth, strict=True):
-        moving = [not fixed[token] for token in sides]
-        part = [m / max(sum(moving), 1) for m in moving]
-        weights.append(
-            tuple(p * a / total[t] if total[t] else 0.0 for p, a, t in zip(part, amounts, sides, strict=True))
-        )
-    return [(float(a), float(b)) for a, b in weights]
+        total[list(sides)] += amounts
+    return [
+        np.divide(amounts, total[list(sides)], out=np.zeros(len(amounts)), where=total[list(sides)] > 0)
+        for sides, amounts in zip(router.sides, depth, strict=True)
+    ]

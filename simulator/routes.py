@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 from protocols.amm.interface import Fill, Venue
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One pool on the way: row of the venue, and which of its tokens goes in."""
+    """One pool on the way: row of the venue, and which of its tokens goes in and which comes out."""
 
     venue: int
-    token_in: int
+    sold: int
+    bought: int
 
 
 Route = tuple[Hop, ...]
@@ -33,11 +35,11 @@ class Router:
 
     def __init__(self, venues: Sequence[Venue], token_row: dict[str, int]) -> None:
         self.venues = venues
-        self.sides = [(token_row[v.tokens[0]], token_row[v.tokens[1]]) for v in venues]
+        self.sides = [tuple(token_row[token] for token in venue.tokens) for venue in venues]
         self._from: dict[int, list[tuple[int, Hop]]] = defaultdict(list)
-        for row, (first, second) in enumerate(self.sides):
-            self._from[first].append((second, Hop(row, 0)))
-            self._from[second].append((first, Hop(row, 1)))
+        for row, sides in enumerate(self.sides):
+            for sold, bought in permutations(range(len(sides)), 2):
+                self._from[sides[sold]].append((sides[bought], Hop(row, sold, bought)))
         self._routes: dict[tuple[int, int], list[Route]] = {}
 
     def routes(self, sold: int, bought: int) -> list[Route]:
@@ -49,14 +51,18 @@ class Router:
             found: list[Route] = [(hop,) for token, hop in self._from[sold] if token == bought]
             for middle, first in self._from[sold]:
                 if middle not in (sold, bought):
-                    found += [(first, second) for token, second in self._from[middle] if token == bought]
+                    found += [
+                        (first, second)
+                        for token, second in self._from[middle]
+                        if token == bought and second.venue != first.venue
+                    ]
             self._routes[key] = found
         return self._routes[key]
 
     def quote(self, route: Route, amount_raw: int) -> int:
         """What selling an amount along a route would bring, smallest units; 0 if a pool runs out on the way."""
         for hop in route:
-            fill = self.venues[hop.venue].quote(hop.token_in, amount_raw)
+            fill = self.venues[hop.venue].quote(hop.sold, hop.bought, amount_raw)
             if fill.paid_raw < amount_raw:
                 return 0
             amount_raw = fill.received_raw
@@ -77,7 +83,7 @@ class Router:
         """Sell along a route, pool by pool; the pools' states change."""
         fills = []
         for hop in route:
-            fill = self.venues[hop.venue].swap(hop.token_in, amount_raw)
+            fill = self.venues[hop.venue].swap(hop.sold, hop.bought, amount_raw)
             fills.append((hop, fill))
             amount_raw = fill.received_raw
         return fills

@@ -309,7 +309,9 @@ def simulate(
 
 
 def _unverified(book: Book) -> list[str]:
-    return [
+    """What no recorded contract answer confirms, of markets and of kinds of pools."""
+    pools = {venue.protocol: venue.caveat for venue in book.venues if venue.caveat}
+    return [f"pools of {protocol}: their rules are unverified: {caveat}" for protocol, caveat in pools.items()] + [
         f"{market.name}: the rules of {market.protocol} {market.version} are unverified: {market.caveat}"
         for market in book.markets
         if market.caveat

@@ -25,12 +25,13 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """A swap of the amount that moves a pool to a wanted price.
+    """A swap of the amount that moves a pool to a wanted price; `sold` goes in, `bought` comes out.
 
     `limit_raw` is the price limit handed to the pool where it takes one (Uniswap v3: sqrtPriceLimitX96), else 0.
     """
 
-    token_in: int
+    sold: int
+    bought: int
     amount_raw: int
     limit_raw: int = 0
 
@@ -50,21 +51,28 @@ class Venue(Protocol):
     def tokens(self) -> Sequence[str]:
         """Addresses of the pool's tokens, in the pool's order."""
 
-    def price(self, token_in: int) -> float:
-        """Marginal price of one smallest unit of `token_in` in smallest units of the other token, before fees."""
+    @property
+    def caveat(self) -> str:
+        """Empty where the rules of this pool agree with recorded contract answers; else what is unverified."""
 
-    def fee(self) -> float:
-        """Share of the amount paid in that the pool keeps."""
+    def advance(self, timestamp: int) -> None:
+        """Let time pass, unix seconds: what depends on it (a ramping parameter) is as of then."""
+
+    def price(self, sold: int, bought: int) -> float:
+        """Marginal price of one smallest unit of `sold` in smallest units of `bought`, before fees; 0 without one."""
+
+    def fee(self, sold: int, bought: int) -> float:
+        """Share of a small trade that the pool keeps now."""
 
     def reserves_raw(self) -> Sequence[int]:
         """What the pool could pay out at most of each token, smallest units."""
 
-    def quote(self, token_in: int, amount_raw: int) -> Fill:
-        """What a swap would do, state unchanged."""
+    def quote(self, sold: int, bought: int, amount_raw: int) -> Fill:
+        """What a swap would do, state unchanged; nothing for nothing where the contract would revert."""
 
-    def swap(self, token_in: int, amount_raw: int, limit_raw: int = 0) -> Fill:
-        """Swap, and change the pool's state as its contract does."""
+    def swap(self, sold: int, bought: int, amount_raw: int, limit_raw: int = 0) -> Fill:
+        """Swap, and change the pool's state as its contract does; raises Revert where the contract does."""
 
-    def trade_to(self, price: float) -> Trade | None:
-        """The arbitrage that brings the marginal price of token 0 (in token 1, smallest units) to within the fee of
-        `price`; None when it is there already, so that nobody would trade."""
+    def trade_to(self, sold: int, bought: int, price: float) -> Trade | None:
+        """The arbitrage that brings the marginal price of `sold` in `bought` (smallest units) to within the fee of
+        `price`, to the nearer edge; None when it is there already, so that nobody would trade."""

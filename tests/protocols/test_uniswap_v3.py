@@ -220,12 +220,12 @@ def _move_and_measure(price: tuple[float, float], change: float) -> float:
 def test_a_falling_price_crosses_a_tick_and_leaves_its_liquidity() -> None:
     pool = pool_of([Position(-600, 600, WAD), Position(-60, 60, 9 * WAD)])
     assert pool.state()["liquidity"] == 10 * WAD
-    pool.swap(0, MAX_INT256, sqrt_price_at_tick(-60))
+    pool.swap(0, 1, MAX_INT256, sqrt_price_at_tick(-60))
     assert pool.state() == {"sqrtPriceX96": sqrt_price_at_tick(-60), "tick": -61, "liquidity": WAD}
     growth, _ = pool.fee_growth_global_x128
     assert growth > 0
     assert pool.outside.fee_growth0_x128 == [0, growth, 0, 0]
-    pool.swap(1, MAX_INT256, sqrt_price_at_tick(-60) + 1)
+    pool.swap(1, 0, MAX_INT256, sqrt_price_at_tick(-60) + 1)
     assert pool.state() == {"sqrtPriceX96": sqrt_price_at_tick(-60) + 1, "tick": -60, "liquidity": 10 * WAD}
     assert pool.outside.fee_growth0_x128 == [0, 0, 0, 0]
 
@@ -233,34 +233,34 @@ def test_a_falling_price_crosses_a_tick_and_leaves_its_liquidity() -> None:
 def test_a_quote_leaves_every_counter_as_it_was() -> None:
     pool = pool_of([Position(-600, 600, WAD), Position(-60, 60, 9 * WAD)], fee_protocol=0x44)
     before = deepcopy(vars(pool))
-    assert pool.quote(0, 10 * WAD).received_raw > 0
+    assert pool.quote(0, 1, 10 * WAD).received_raw > 0
     assert vars(pool) == before
 
 
 def test_the_protocol_takes_its_part_of_the_fee_in_the_token_paid_in() -> None:
     pool = pool_of([Position(-600, 600, WAD)], fee_protocol=4 + 16 * 5)
-    pool.swap(0, 10**15)
-    pool.swap(1, 10**15)
+    pool.swap(0, 1, 10**15)
+    pool.swap(1, 0, 10**15)
     assert pool.protocol_fees_raw == [10**15 * 3 // 1000 // 4, 10**15 * 3 // 1000 // 5]
 
 
 def test_an_exhausted_range_fills_in_part_and_the_price_runs_to_the_bound() -> None:
     pool = pool_of([Position(-60, 60, WAD)])
-    fill = pool.swap(0, 10**30)
+    fill = pool.swap(0, 1, 10**30)
     assert fill.paid_raw < 10**30
     assert fill.received_raw == rules.amount1_down(sqrt_price_at_tick(-60), Q96, WAD)
     assert pool.state() == {"sqrtPriceX96": LOWEST, "tick": MIN_TICK, "liquidity": 0}
-    assert pool.quote(0, WAD) == Fill(0, 0)
+    assert pool.quote(0, 1, WAD) == Fill(0, 0)
     with pytest.raises(Revert, match=r"^SPL$"):
-        pool.swap(0, WAD)
+        pool.swap(0, 1, WAD)
 
 
 def test_a_price_without_liquidity_moves_for_free() -> None:
     pool = pool_of([Position(600, 1200, WAD)])
     assert pool.reserves_raw()[1] == 0
-    assert pool.swap(1, WAD, sqrt_price_at_tick(300)) == Fill(0, 0)
+    assert pool.swap(1, 0, WAD, sqrt_price_at_tick(300)) == Fill(0, 0)
     assert pool.state() == {"sqrtPriceX96": sqrt_price_at_tick(300), "tick": 300, "liquidity": 0}
-    assert pool.quote(1, 10**15).received_raw > 0
+    assert pool.quote(1, 0, 10**15).received_raw > 0
 
 
 @pytest.mark.parametrize(("side", "edges"), [(0, (0, -256, -512, -768)), (1, (0, 255, 511, 767))])
@@ -270,7 +270,7 @@ def test_the_edge_of_a_bitmap_word_rounds_the_amounts_though_no_liquidity_change
     liquidity = 10**6 + 7
     prices = [sqrt_price_at_tick(60 * edge) for edge in edges]
     pool = pool_of([Position(min(60 * edges[-1], -60), max(60 * edges[-1], 60), liquidity)])
-    fill = pool.quote(side, MAX_INT256)
+    fill = pool.quote(side, 1 - side, MAX_INT256)
     words = [rules.swap_step(a, b, liquidity, MAX_INT256, 3000, side == 0, True) for a, b in pairwise(prices)]
     assert fill == Fill(sum(w.amount_in + w.fee for w in words), sum(w.amount_out for w in words))
     at_once = rules.swap_step(prices[0], prices[-1], liquidity, MAX_INT256, 3000, side == 0, True)
@@ -300,7 +300,7 @@ def test_words_without_liquidity_may_be_skipped(
 @quick
 @given(pools(), sides, amounts)
 def test_a_swap_gives_what_was_quoted(pool: UniswapV3Pool, side: int, amount: int) -> None:
-    assert pool.quote(side, amount) == pool.swap(side, amount)
+    assert pool.quote(side, 1 - side, amount) == pool.swap(side, 1 - side, amount)
 
 
 @quick
@@ -309,7 +309,7 @@ def test_no_more_comes_out_than_the_liquidity_held_and_what_goes_in_is_kept(
     pool: UniswapV3Pool, side: int, amount: int
 ) -> None:
     before = pool.reserves_raw()
-    fill = pool.swap(side, amount)
+    fill = pool.swap(side, 1 - side, amount)
     after = pool.reserves_raw()
     rounding = 2 * (len(pool.ticks.tick) + 1)  # reserves are rounded down twice in each range
     assert fill.paid_raw <= amount
@@ -321,22 +321,22 @@ def test_no_more_comes_out_than_the_liquidity_held_and_what_goes_in_is_kept(
 @quick
 @given(pools(), sides, amounts, amounts)
 def test_selling_more_never_yields_less(pool: UniswapV3Pool, side: int, amount: int, more: int) -> None:
-    assert pool.quote(side, amount).received_raw <= pool.quote(side, amount + more).received_raw
+    assert pool.quote(side, 1 - side, amount).received_raw <= pool.quote(side, 1 - side, amount + more).received_raw
 
 
 @quick
 @given(pools(), sides, amounts, amounts)
 def test_selling_in_two_parts_never_yields_more(pool: UniswapV3Pool, side: int, first: int, second: int) -> None:
-    at_once = pool.quote(side, first + second)
-    fills = [pool.swap(side, first), pool.quote(side, second)]
+    at_once = pool.quote(side, 1 - side, first + second)
+    fills = [pool.swap(side, 1 - side, first), pool.quote(side, 1 - side, second)]
     assert sum(fill.received_raw for fill in fills) <= at_once.received_raw
 
 
 @quick
 @given(pools(), sides, amounts)
 def test_there_and_back_again_never_profits(pool: UniswapV3Pool, side: int, amount: int) -> None:
-    there = pool.swap(side, amount)
-    assert pool.quote(1 - side, there.received_raw).received_raw <= there.paid_raw
+    there = pool.swap(side, 1 - side, amount)
+    assert pool.quote(1 - side, side, there.received_raw).received_raw <= there.paid_raw
 
 
 @quick
@@ -346,7 +346,7 @@ def test_what_an_exact_output_costs_buys_at_least_that_output(pool: UniswapV3Poo
     wanted = pool.swap_specified(side == 0, -amount, LOWEST if side == 0 else HIGHEST)
     assert wanted.received <= amount
     assume(wanted.paid)
-    assert seller.quote(side, wanted.paid).received_raw >= wanted.received
+    assert seller.quote(side, 1 - side, wanted.paid).received_raw >= wanted.received
 
 
 @quick
@@ -354,30 +354,30 @@ def test_what_an_exact_output_costs_buys_at_least_that_output(pool: UniswapV3Poo
 def test_arbitrage_ends_within_the_fee_of_the_outside_price_and_then_nobody_trades(
     pool: UniswapV3Pool, ratio: float
 ) -> None:
-    outside = pool.price(0) * ratio
-    trade = pool.trade_to(outside)
-    kept = 1 - pool.fee()
+    outside = pool.price(0, 1) * ratio
+    trade = pool.trade_to(0, 1, outside)
+    kept = 1 - pool.fee(0, 1)
     if trade is None:
         assert ratio >= kept * (1 - 1e-9)
         assert ratio <= (1 + 1e-9) / kept
         return
-    pool.swap(trade.token_in, trade.amount_raw, trade.limit_raw)
+    pool.swap(trade.sold, trade.bought, trade.amount_raw, trade.limit_raw)
     price, fee = pool.state()["sqrtPriceX96"], Fraction(pool.terms.fee_pips, 10**6)
-    if trade.token_in == 0:
+    if trade.sold == 0:
         assert Fraction(price**2, 2**192) <= Fraction(outside) / (1 - fee) < Fraction((price + 1) ** 2, 2**192)
     else:
         assert Fraction((price - 1) ** 2, 2**192) < Fraction(outside) * (1 - fee) <= Fraction(price**2, 2**192)
-    assert pool.trade_to(outside) is None
+    assert pool.trade_to(0, 1, outside) is None
 
 
 @pytest.mark.parametrize("outside", [1e-60, 1e60])
 def test_arbitrage_stops_at_the_bounds_of_the_price(outside: float) -> None:
     pool = pool_of([Position(-60, 60, WAD)])
-    trade = pool.trade_to(outside)
+    trade = pool.trade_to(0, 1, outside)
     assert trade is not None
-    pool.swap(trade.token_in, trade.amount_raw, trade.limit_raw)
+    pool.swap(trade.sold, trade.bought, trade.amount_raw, trade.limit_raw)
     assert pool.state()["sqrtPriceX96"] == (LOWEST if outside < 1 else HIGHEST)
-    assert pool.trade_to(outside) is None
+    assert pool.trade_to(0, 1, outside) is None
 
 
 @settings(max_examples=400, deadline=None, derandomize=True)
@@ -409,11 +409,11 @@ def test_a_limit_behind_the_price_or_out_of_bounds_reverts(zero_for_one: bool, l
 
 def test_a_swap_of_nothing_reverts_and_is_quoted_as_nothing() -> None:
     pool = pool_of([Position(-60, 60, WAD)])
-    assert pool.quote(0, 0) == Fill(0, 0)
+    assert pool.quote(0, 1, 0) == Fill(0, 0)
     with pytest.raises(Revert, match=r"^AS$"):
-        pool.swap(0, 0)
+        pool.swap(0, 1, 0)
     with pytest.raises(InputError, match="positive"):
-        pool.swap(0, -1)
+        pool.swap(0, 1, -1)
 
 
 @pytest.mark.parametrize(

@@ -351,13 +351,13 @@ def test_arbitrage_brings_every_pool_to_within_its_fee_of_the_outside_price(fact
     for venue in book.venues:
         first, second = (book.token_row[token] for token in venue.tokens)
         fair = (book.outside_usd[first] / book.unit[first]) / (book.outside_usd[second] / book.unit[second])
-        assert (1 - venue.fee()) * (1 - 1e-9) <= venue.price(0) / fair <= (1 + 1e-9) / (1 - venue.fee())
+        assert (1 - venue.fee(0, 1)) * (1 - 1e-9) <= venue.price(0, 1) / fair <= (1 + 1e-9) / (1 - venue.fee(0, 1))
 
 
 def test_arbitrage_closes_the_stated_share_of_the_gap() -> None:
     pool = (Pool("ETH", "USD", 70e6, 100),)
     played = play(make_snapshot({"safe": SAFE}, pool), make_scenario({"ETH": 0.6}, steps=1, venues={"arbitrage": 0.25}))
-    fell = played.before.venues[0].price(0) / played.book.venues[0].price(0)
+    fell = played.before.venues[0].price(0, 1) / played.book.venues[0].price(0, 1)
     assert fell == pytest.approx(0.6**0.25, rel=2e-4)
     still = play(make_snapshot({"safe": SAFE}, pool), make_scenario({"ETH": 0.6}, steps=1, venues={"arbitrage": 0.0}))
     assert still.record.swaps == []
@@ -435,7 +435,7 @@ def test_a_v3_pool_keeps_what_was_paid_in_less_its_fee(crash: Played) -> None:
         swaps = [row for row in crash.record.swaps if row["venue"] == was.name]
         for row in swaps:
             side = was.tokens.index(row["token_in"])
-            change[side] += row["paid_raw"] * (1 - was.fee())
+            change[side] += row["paid_raw"] * (1 - was.fee(side, 1 - side))
             change[1 - side] -= row["received_raw"]
         assert swaps != []
         for a, b, moved in zip(was.reserves_raw(), now.reserves_raw(), change, strict=True):
@@ -463,7 +463,8 @@ def test_the_record_alone_brings_a_fresh_book_to_the_same_end(crash: Played) -> 
         for row in (event for event in events if event["step"] == step["step"]):
             if "venue" in row:
                 venue = venues[row["venue"]]
-                fill = venue.swap(venue.tokens.index(row["token_in"]), row["amount_raw"], row["limit_raw"])
+                sides = (venue.tokens.index(row["token_in"]), venue.tokens.index(row["token_out"]))
+                fill = venue.swap(*sides, row["amount_raw"], row["limit_raw"])
                 assert (fill.paid_raw, fill.received_raw) == (row["paid_raw"], row["received_raw"])
                 continue
             account = account_of[row["account"]]

@@ -48,8 +48,8 @@ def test_a_way_leads_from_the_token_sold_to_the_token_bought() -> None:
             for route in made.routes(sold, bought):
                 tokens = [sold]
                 for hop in route:
-                    assert made.sides[hop.venue][hop.token_in] == tokens[-1]
-                    tokens.append(made.sides[hop.venue][1 - hop.token_in])
+                    assert made.sides[hop.venue][hop.sold] == tokens[-1]
+                    tokens.append(made.sides[hop.venue][hop.bought])
                 assert tokens[-1] == bought
                 assert len({hop.venue for hop in route}) == len(route) <= 2
 
@@ -75,8 +75,8 @@ def test_the_way_that_brings_most_is_taken() -> None:
 
 def test_a_large_sale_can_go_round_the_thin_direct_pool() -> None:
     made = router(Pool("ETH", "USD", 0.4e6, 500), Pool("ETH", "DAI", 60e6, 500), Pool("DAI", "USD", 60e6, 100))
-    assert made.best(ROW["ETH"], ROW["USD"], ETHER // 1000)[1] == (Hop(0, 1),)
-    assert made.best(ROW["ETH"], ROW["USD"], 50 * ETHER)[1] == (Hop(1, 1), Hop(2, 0))
+    assert made.best(ROW["ETH"], ROW["USD"], ETHER // 1000)[1] == (Hop(0, 1, 0),)
+    assert made.best(ROW["ETH"], ROW["USD"], 50 * ETHER)[1] == (Hop(1, 1, 0), Hop(2, 0, 1))
 
 
 def test_a_pool_that_runs_out_on_the_way_offers_nothing() -> None:

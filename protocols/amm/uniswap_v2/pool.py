@@ -35,11 +35,12 @@ class UniswapV2Pair:
     Examples
     --------
     >>> pair = UniswapV2Pair("0xpair", ("0xa", "0xb"), 5 * 10**18, 10 * 10**18)
-    >>> pair.quote(0, 10**18).received_raw
+    >>> pair.quote(0, 1, 10**18).received_raw
     1662497915624478906
     """
 
     protocol = "uniswap_v2"
+    caveat = ""
 
     def __init__(self, name: str, tokens: Sequence[str], reserve0_raw: int, reserve1_raw: int) -> None:
         if not (0 <= reserve0_raw <= _MAX_UINT112 and 0 <= reserve1_raw <= _MAX_UINT112):
@@ -54,12 +55,15 @@ class UniswapV2Pair:
         """What ``getReserves`` shows, by the contract's names."""
         return {"reserve0": self._reserves[0], "reserve1": self._reserves[1]}
 
-    def price(self, token_in: int) -> float:
-        """Marginal price of one unit of `token_in` in the other token, before the fee; 0 in an empty pair."""
-        reserve_in = self._reserves[token_in]
-        return self._reserves[1 - token_in] / reserve_in if reserve_in else 0.0
+    def advance(self, timestamp: int) -> None:
+        """Nothing depends on time."""
 
-    def fee(self) -> float:
+    def price(self, sold: int, bought: int) -> float:
+        """Marginal price of one unit of `sold` in the other token, before the fee; 0 in an empty pair."""
+        reserve_in = self._reserves[sold]
+        return self._reserves[bought] / reserve_in if reserve_in else 0.0
+
+    def fee(self, sold: int, bought: int) -> float:
         """0.3 % of the amount paid in."""
         return 0.003
 
@@ -67,15 +71,15 @@ class UniswapV2Pair:
         """The pair's reserves."""
         return self._reserves[0], self._reserves[1]
 
-    def quote(self, token_in: int, amount_raw: int) -> Fill:
+    def quote(self, sold: int, bought: int, amount_raw: int) -> Fill:
         """What a swap of `amount_raw` gives; nothing for nothing where :meth:`swap` would revert."""
-        reserve_in = self._reserves[token_in]
+        reserve_in = self._reserves[sold]
         if amount_raw <= 0 or reserve_in == 0 or reserve_in + amount_raw > _MAX_UINT112:
             return _NOTHING
-        received = rules.amount_out(amount_raw, reserve_in, self._reserves[1 - token_in])
+        received = rules.amount_out(amount_raw, reserve_in, self._reserves[bought])
         return Fill(amount_raw, received) if received else _NOTHING
 
-    def swap(self, token_in: int, amount_raw: int, limit_raw: int = 0) -> Fill:
+    def swap(self, sold: int, bought: int, amount_raw: int, limit_raw: int = 0) -> Fill:
         """Pay `amount_raw` in and take the most that the pair allows, as the router does.
 
         Raises
@@ -88,20 +92,20 @@ class UniswapV2Pair:
         if limit_raw:
             raise InputError(f"pair {self.name}: Uniswap v2 takes no price limit; leave limit_raw at 0")
         reserve0, reserve1 = self._reserves
-        reserve_in, reserve_out = self._reserves[token_in], self._reserves[1 - token_in]
+        reserve_in, reserve_out = self._reserves[sold], self._reserves[bought]
         if amount_raw <= 0:
             raise Revert("UniswapV2Library: INSUFFICIENT_INPUT_AMOUNT")
         if reserve_in == 0 or reserve_out == 0:
             raise Revert("UniswapV2Library: INSUFFICIENT_LIQUIDITY")
         received = rules.amount_out(amount_raw, reserve_in, reserve_out)
-        if token_in == 0:
+        if sold == 0:
             swapped = rules.swap(reserve0, reserve1, reserve0 + amount_raw, reserve1, 0, received)
         else:
             swapped = rules.swap(reserve0, reserve1, reserve0, reserve1 + amount_raw, received, 0)
         self._reserves = [swapped.reserve0, swapped.reserve1]
         return Fill(amount_raw, received)
 
-    def trade_to(self, price: float) -> Trade | None:
+    def trade_to(self, sold: int, bought: int, price: float) -> Trade | None:
         """The smallest swap after which nobody would trade against an outside market at `price`.
 
         A seller of token 0 gets 0.997 of the marginal price, a buyer pays 1 / 0.997 of it: they profit while the pair
@@ -110,11 +114,13 @@ class UniswapV2Pair:
 
         Parameters
         ----------
-        price
-            Outside price of token 0 in token 1, smallest units.
+        sold, bought, price
+            Outside price of one token in the other, smallest units.
         """
         reserve0, reserve1 = self._reserves
         above, below = price.as_integer_ratio()
+        if sold == 1:
+            above, below = below, above
         if above <= 0 or reserve0 == 0 or reserve1 == 0:
             return None
         if reserve1 * 997 * below > above * 1000 * reserve0:
@@ -123,14 +129,15 @@ class UniswapV2Pair:
             return self._lower(1, below * 1000, above * 997)
         return None
 
-    def _lower(self, token_in: int, above: int, below: int) -> Trade | None:
-        """The smallest payment of `token_in` after which its marginal price is at most above / below.
+    def _lower(self, sold: int, above: int, below: int) -> Trade | None:
+        """The smallest payment of `sold` after which its marginal price is at most above / below.
 
         With reserves x and y, k = 0.997 and T the wanted price, the payment a solves
         x y / (x + k a) = T (x + a), a quadratic. The pair pays out whole units, so y falls a little less than the
         formula's, and the payment may have to be larger than the root: a search upward from there finds it.
         """
-        x, y = self._reserves[token_in], self._reserves[1 - token_in]
+        bought = 1 - sold
+        x, y = self._reserves[sold], self._reserves[bought]
         root = isqrt(9 * x * x + 4 * 997 * 1000 * (x * y * below // above))
         low = max((root - 1997 * x) // (2 * 997) - 1, 0)  # short of the root, so still too dear
         most = _MAX_UINT112 - x
@@ -148,4 +155,4 @@ class UniswapV2Pair:
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if low_enough(middle) else (middle, high)
-        return Trade(token_in, high) if self.quote(token_in, high).received_raw else None
+        return Trade(sold, bought, high) if self.quote(sold, bought, high).received_raw else None

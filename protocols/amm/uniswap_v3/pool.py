@@ -65,6 +65,7 @@ class UniswapV3Pool:
     """
 
     protocol = "uniswap_v3"
+    caveat = ""
 
     def __init__(
         self,
@@ -137,12 +138,15 @@ class UniswapV3Pool:
         price, tick, below, *_ = self.slot
         return {"sqrtPriceX96": price, "tick": tick, "liquidity": self.ticks.liquidity[below]}
 
-    def price(self, token_in: int) -> float:
-        """Marginal price of one unit of `token_in` in the other token, before the fee."""
-        price: float = (self.slot.sqrt_price_x96 / 2**96) ** 2
-        return price if token_in == 0 else 1 / price
+    def advance(self, timestamp: int) -> None:
+        """Nothing depends on time."""
 
-    def fee(self) -> float:
+    def price(self, sold: int, bought: int) -> float:
+        """Marginal price of one unit of `sold` in the other token, before the fee."""
+        price: float = (self.slot.sqrt_price_x96 / 2**96) ** 2
+        return price if sold == 0 else 1 / price
+
+    def fee(self, sold: int, bought: int) -> float:
         """The pool's fee as a share of the amount paid in."""
         return self.terms.fee_pips / rules.ONE_PIPS
 
@@ -152,17 +156,17 @@ class UniswapV3Pool:
             self._reserves = rules.reserves(self.slot, self.ticks)
         return self._reserves
 
-    def quote(self, token_in: int, amount_raw: int) -> Fill:
+    def quote(self, sold: int, bought: int, amount_raw: int) -> Fill:
         """What a swap of `amount_raw` does without a price limit; nothing for nothing where it would revert."""
         if amount_raw <= 0:
             return _NOTHING
         try:
-            swapped = rules.swap(self.terms, self.slot, self.ticks, None, token_in == 0, amount_raw, _limit(token_in))
+            swapped = rules.swap(self.terms, self.slot, self.ticks, None, sold == 0, amount_raw, _limit(sold))
         except Revert:
             return _NOTHING
         return Fill(swapped.paid, swapped.received)
 
-    def swap(self, token_in: int, amount_raw: int, limit_raw: int = 0) -> Fill:
+    def swap(self, sold: int, bought: int, amount_raw: int, limit_raw: int = 0) -> Fill:
         """Pay in at most `amount_raw`, down or up to sqrtPriceLimitX96 `limit_raw`; 0 for no limit.
 
         Raises
@@ -174,7 +178,7 @@ class UniswapV3Pool:
         """
         if amount_raw < 0:
             raise InputError(f"pool {self.name}: cannot pay in {amount_raw}; give a positive amount")
-        swapped = self.swap_specified(token_in == 0, amount_raw, limit_raw or _limit(token_in))
+        swapped = self.swap_specified(sold == 0, amount_raw, limit_raw or _limit(sold))
         return Fill(swapped.paid, swapped.received)
 
     def swap_specified(self, zero_for_one: bool, amount_specified: int, sqrt_price_limit_x96: int) -> rules.Swap:
@@ -189,7 +193,7 @@ class UniswapV3Pool:
         self.protocol_fees_raw[token_in] = (self.protocol_fees_raw[token_in] + swapped.protocol_fee) % 2**128
         return swapped
 
-    def trade_to(self, price: float) -> Trade | None:
+    def trade_to(self, sold: int, bought: int, price: float) -> Trade | None:
         """The swap after which nobody would trade against an outside market at `price`.
 
         A seller of token 0 gets (1 - fee) of the marginal price, a buyer pays 1 / (1 - fee) of it. The swap ends at
@@ -198,10 +202,12 @@ class UniswapV3Pool:
 
         Parameters
         ----------
-        price
-            Outside price of token 0 in token 1, smallest units.
+        sold, bought, price
+            Outside price of one token in the other, smallest units.
         """
         above, below = price.as_integer_ratio()
+        if sold == 1:
+            above, below = below, above
         if above <= 0:
             return None
         kept = rules.ONE_PIPS - self.terms.fee_pips
@@ -209,9 +215,9 @@ class UniswapV3Pool:
         lowest = isqrt(((above * kept << 192) - 1) // (below * rules.ONE_PIPS)) + 1
         lowest, highest = (min(max(edge, _limit(0)), _limit(1)) for edge in (lowest, highest))
         if self.slot.sqrt_price_x96 > highest:
-            return Trade(0, MAX_INT256, highest)
+            return Trade(0, 1, MAX_INT256, highest)
         if self.slot.sqrt_price_x96 < lowest:
-            return Trade(1, MAX_INT256, lowest)
+            return Trade(1, 0, MAX_INT256, lowest)
         return None
 
 
