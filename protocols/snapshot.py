@@ -112,7 +112,13 @@ def take_snapshot(
         If the node does not answer, contradicts itself, or the block is no longer in its chain.
     """
     pinned = node.pin(block, chain_id=chain_id)
-    chosen = choose(load_deployments(deployments), pinned.chain_id, names)
+    known = choose(load_deployments(deployments), pinned.chain_id, names)
+    chosen = [deployment for deployment in known if deployment.from_block <= pinned.number]
+    later = [deployment.name for deployment in known if deployment.from_block > pinned.number]
+    if not any(deployment.family == "lending" for deployment in chosen):
+        raise InputError(
+            f"nothing of {', '.join(later)} was deployed yet at block {pinned.number}; choose a later block"
+        )
     readings = [_read(node, pinned, d, [], progress) for d in chosen if d.family == "lending"]
     tokens = sorted({row["token"] for reading in readings for row in reading.rows[TOKENS]})
     readings += [_read(node, pinned, d, tokens, progress) for d in chosen if d.family == "amm"]
@@ -126,7 +132,10 @@ def take_snapshot(
         markets=tuple(market for reading in readings for market in reading.markets),
         adapters={d.protocol: registry.part(d.family, d.protocol, "tables").ADAPTER for d in chosen},
         tables=_tables(readings),
-        notes=tuple(note for reading in readings for note in reading.notes),
+        notes=(
+            *([f"Not deployed yet at block {pinned.number}: {', '.join(later)}."] if later else []),
+            *(note for reading in readings for note in reading.notes),
+        ),
     )
 
 

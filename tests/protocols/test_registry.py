@@ -82,5 +82,5 @@ def test_each_loading_is_a_state_of_its_own() -> None:
     snapshot = make_snapshot(BOOK)
     one, other = registry.venues(snapshot)[0], registry.venues(snapshot)[0]
     before = other.reserves_raw()
-    one.swap(0, 10**9)
+    one.swap(0, 1, 10**9)
     assert one.reserves_raw() != before == other.reserves_raw()

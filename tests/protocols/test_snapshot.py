@@ -13,8 +13,9 @@ import pytest
 
 from chain.deployments import load_deployments
 from chain.errors import InputError
+from chain.node import Node
 from fixtures.localchain import LocalChain
-from protocols.snapshot import choose
+from protocols.snapshot import choose, take_snapshot
 from tests.deployments import write_deployments
 
 pytestmark = pytest.mark.localchain
@@ -110,6 +111,21 @@ def test_a_dead_node_is_one_message_without_its_key(tmp_path: Path) -> None:
 def test_the_product_knows_its_own_deployments() -> None:
     chosen = choose(load_deployments(), 1, ["aave-v3"])
     assert [d.protocol for d in chosen] == ["aave_v3", "uniswap_v2", "uniswap_v3"]
+
+
+def test_what_was_not_deployed_yet_is_left_out_with_a_note(chain: LocalChain, tmp_path: Path) -> None:
+    path = write_deployments(chain, tmp_path / "deployments.toml")
+    early = path.read_text()
+    late = early.replace('name = "aave-v3"', f'name = "aave-later"\nfrom_block = {chain.block + 1}').split(
+        "[[deployment]]"
+    )[1]
+    path.write_text(f"{early}\n[[deployment]]{late}")
+    with Node(chain.url, cache_dir=None) as node:
+        taken = take_snapshot(node, chain.block, deployments=path)
+        assert [market.name for market in taken.markets] == ["aave-v3"]
+        assert any("Not deployed yet" in note and "aave-later" in note for note in taken.notes)
+        with pytest.raises(InputError, match="nothing of aave-later was deployed yet"):
+            take_snapshot(node, chain.block, names=["aave-later"], deployments=path)
 
 
 def test_a_chain_without_deployments_is_refused() -> None:

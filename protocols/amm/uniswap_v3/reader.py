@@ -12,8 +12,8 @@ from chain.node import Block, Node, Progress
 from protocols.amm.uniswap_v3.tables import POOLS, TICKS
 from protocols.reading import Reading, Rows
 
-FEES = (100, 500, 3000, 10_000)
-"""Fees of the factory's pools, in hundredths of a basis point."""
+FEES = (100, 200, 300, 400, 500, 3000, 10_000)
+"""Fees of factories' pools, in hundredths of a basis point; 200 to 400 are enabled on some chains only."""
 
 _MAX_TICK = 887_272
 _NOBODY = "0x" + "0" * 40
