@@ -52,6 +52,8 @@ class Book:
         Outside (market) price of one whole token of each of `tokens`, US dollars.
     timestamp
         Now, unix seconds.
+    assumed
+        Symbols of stablecoins that are taken for a dollar, because no oracle of the snapshot prices them in dollars.
     """
 
     tokens: list[Token]
@@ -59,6 +61,7 @@ class Book:
     venues: list[Venue]
     outside_usd: FloatArray
     timestamp: int
+    assumed: list[str]
 
     @cached_property
     def token_row(self) -> dict[str, int]:
@@ -107,7 +110,7 @@ def open_book(snapshot: Snapshot) -> Book:
     rows = snapshot.tables["tokens"]
     columns = (rows.texts("token"), rows.texts("symbol"), rows.ints("decimals"))
     tokens = [Token(*row) for row in zip(*columns, strict=True)]
-    prices = outside_prices(snapshot.tables["oracles"], tokens)
+    prices, assumed = outside_prices(snapshot.tables["oracles"], tokens)
     for token in tokens:
         if token.address not in prices:
             raise InputError(f"no oracle of the snapshot prices {token.symbol} ({token.address})")
@@ -117,6 +120,7 @@ def open_book(snapshot: Snapshot) -> Book:
         venues=registry.venues(snapshot),
         outside_usd=np.array([prices[token.address] for token in tokens]),
         timestamp=snapshot.timestamp,
+        assumed=assumed,
     )
 
 
@@ -130,8 +134,13 @@ def opened(snapshot: Snapshot | Path | str) -> Snapshot:
     return snapshot if isinstance(snapshot, Snapshot) else read(Path(snapshot))
 
 
-def outside_prices(oracles: Table, tokens: Sequence[Token]) -> dict[str, float]:
-    """Dollar prices that a snapshot's oracles imply, by address; without the tokens that none leads to."""
+def outside_prices(oracles: Table, tokens: Sequence[Token]) -> tuple[dict[str, float], list[str]]:
+    """Dollar prices that a snapshot's oracles imply.
+
+    Returns
+    -------
+    By address, without the tokens that none leads to; and the symbols of stablecoins that had to be taken for a dollar.
+    """
     names = ("token", "numeraire")
     rows = [
         (token, numeraire, price / unit)
@@ -140,10 +149,18 @@ def outside_prices(oracles: Table, tokens: Sequence[Token]) -> dict[str, float]:
         )
         if price
     ]
-    known = {"": 1.0}
-    if not any(numeraire == "" for _, numeraire, _ in rows):
-        anchors = [token.address for symbol in ANCHORS for token in tokens if token.symbol == symbol]
-        known |= dict.fromkeys(anchors[:1], 1.0)
+    known, assumed = _spread({"": 1.0}, rows), []
+    # an isolated market may lend what no oracle prices in dollars
+    for symbol in ANCHORS:
+        for token in tokens:
+            if token.symbol == symbol and token.address not in known:
+                known = _spread(known | {token.address: 1.0}, rows)
+                assumed.append(symbol)
+    return known, assumed
+
+
+def _spread(known: dict[str, float], rows: Sequence[tuple[str, str, float]]) -> dict[str, float]:
+    """The prices that follow from those known, by the ratios of (token, numeraire) in `rows`."""
     while True:
         found: dict[str, list[float]] = {}
         for token, numeraire, ratio in rows:
@@ -153,7 +170,7 @@ def outside_prices(oracles: Table, tokens: Sequence[Token]) -> dict[str, float]:
                 found.setdefault(numeraire, []).append(known[token] / ratio)
         if not found:
             return known
-        known |= {token: float(np.median(values)) for token, values in found.items()}
+        known = known | {token: float(np.median(values)) for token, values in found.items()}
 
 
 # --- measures over exposures, the same for every protocol -------------------------------------------------------

@@ -177,16 +177,17 @@ class Cascade:
         """Every (market, account) that is liquidatable by the exact rules."""
         found = []
         for row, market in enumerate(self.book.markets):
-            for account in screen.suspects(market.exposures(), self.book.oracle_usd(row)):
-                if not market.is_liquidatable(int(account)):
+            suspects = screen.suspects(market.exposures(), self.book.oracle_usd(row))
+            for account in sorted({*suspects.tolist(), *market.open_accounts()}):
+                if not market.is_liquidatable(account):
                     continue
-                found.append((row, int(account)))
+                found.append((row, account))
                 self.record.liquidatable.append(
                     {
                         "step": step,
                         "market": market.name,
                         "account": market.accounts[account],
-                        "health_raw": market.health_raw(int(account)),
+                        "health_raw": market.health_raw(account),
                     }
                 )
         return found

@@ -310,12 +310,17 @@ def simulate(
 
 def _unverified(book: Book) -> list[str]:
     """What no recorded contract answer confirms, of markets and of kinds of pools."""
+    anchors = [f"{symbol} is taken for one US dollar: no oracle of the snapshot says so." for symbol in book.assumed]
     pools = {venue.protocol: venue.caveat for venue in book.venues if venue.caveat}
-    return [f"pools of {protocol}: their rules are unverified: {caveat}" for protocol, caveat in pools.items()] + [
-        f"{market.name}: the rules of {market.protocol} {market.version} are unverified: {market.caveat}"
-        for market in book.markets
-        if market.caveat
-    ]
+    return (
+        [*anchors]
+        + [f"pools of {protocol}: their rules are unverified: {caveat}" for protocol, caveat in pools.items()]
+        + [
+            f"{market.name}: the rules of {market.protocol} {market.version} are unverified: {market.caveat}"
+            for market in book.markets
+            if market.caveat
+        ]
+    )
 
 
 def _published(snapshot: Snapshot, book: Book) -> list[list[int]]:

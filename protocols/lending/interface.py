@@ -161,6 +161,9 @@ class LendingMarket(Protocol):
     def standing_offers(self) -> list[Offer]:
         """What the market sells now of its own (Comet's buyCollateral); empty for most."""
 
+    def open_accounts(self) -> list[int]:
+        """Accounts that may be liquidated whatever their health (Venus: forced liquidation); empty for most."""
+
     def terms(self, offer: Offer, amount_raw: int) -> Terms:
         """What a repayment of at most `amount_raw` would give, state unchanged."""
 
@@ -169,3 +172,15 @@ class LendingMarket(Protocol):
 
     def deficits_raw(self) -> Sequence[int]:
         """Realised bad debt of each reserve so far, smallest units."""
+
+
+class UsualMarket:
+    """What most markets answer; one that differs says so itself."""
+
+    def standing_offers(self) -> list[Offer]:
+        """Nothing is sold of the market's own."""
+        return []
+
+    def open_accounts(self) -> list[int]:
+        """Nobody may be liquidated but for their health."""
+        return []

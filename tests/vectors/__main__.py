@@ -25,6 +25,7 @@ CHECKERS = {
     "morpho_blue": "morpho_blue",
     "uniswap_v2": "uniswap_v2",
     "uniswap_v3": "uniswap_v3",
+    "vault_v2": "vault_v2",
     "venus_core": "venus_core",
 }
 """The module that checks each protocol, by the name that its files give it."""

@@ -21,10 +21,10 @@ from protocols.lending.aave_v2.rules import (
 )
 from protocols.lending.aave_v2.state import Indices, Positions, Reserves, copied
 from protocols.lending.aave_v2.versions import NOT_ENOUGH_LIQUIDITY, OK, REVERTS, version_of
-from protocols.lending.interface import Exposures, FloatArray, Offer, Settlement, Terms
+from protocols.lending.interface import Exposures, FloatArray, Offer, Settlement, Terms, UsualMarket
 
 
-class AaveV2Market:
+class AaveV2Market(UsualMarket):
     """One pool.
 
     Liquidators are others than the account, take the token and not aTokens, and the pool is not paused.
@@ -173,10 +173,6 @@ class AaveV2Market:
                 if most:
                     found.append(Offer(account, collateral, debt, most))
         return found
-
-    def standing_offers(self) -> list[Offer]:
-        """Nothing: Aave sells nothing of its own."""
-        return []
 
     def terms(self, offer: Offer, amount_raw: int) -> Terms:
         """What a repayment of at most `amount_raw` would give, state unchanged."""

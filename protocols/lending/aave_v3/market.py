@@ -32,13 +32,13 @@ from protocols.lending.aave_v3.versions import (
     revert_name,
     version_of,
 )
-from protocols.lending.interface import Exposures, Offer, Settlement, Terms
+from protocols.lending.interface import Exposures, Offer, Settlement, Terms, UsualMarket
 
 _TOO_MUCH = (MUST_NOT_LEAVE_DUST, ARITHMETIC_PANIC)
 """Refusals that a smaller repayment may escape."""
 
 
-class AaveV3Market:
+class AaveV3Market(UsualMarket):
     """One pool.
 
     Liquidators are others than the account, take the token and not aTokens, and no sequencer is down.
@@ -161,10 +161,6 @@ class AaveV3Market:
     def health_raw(self, account: int) -> int:
         """The health factor of ``getUserAccountData``, in wad; 2**256 - 1 without debt."""
         return int(self.account_data(account).health_factor)
-
-    def standing_offers(self) -> list[Offer]:
-        """None: an Aave pool sells nothing of its own."""
-        return []
 
     def deficits_raw(self) -> Sequence[int]:
         """Realised bad debt of each reserve so far, smallest units."""

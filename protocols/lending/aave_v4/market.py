@@ -29,7 +29,7 @@ from protocols.lending.aave_v4.versions import (
     revert_name,
     version_of,
 )
-from protocols.lending.interface import Exposures, Offer, Settlement, Terms
+from protocols.lending.interface import Exposures, Offer, Settlement, Terms, UsualMarket
 
 SUPPLIERS = "suppliers of the hub's asset, until its deficit is covered"
 _RAY = 10**27
@@ -62,7 +62,7 @@ class Hubs:
         self.now = timestamp
 
 
-class AaveV4Market:
+class AaveV4Market(UsualMarket):
     """One spoke.
 
     Liquidators are others than the account, and take the token and not supply shares.
@@ -203,10 +203,6 @@ class AaveV4Market:
                 if most:
                     found.append(Offer(account, collateral, debt, most))
         return found
-
-    def standing_offers(self) -> list[Offer]:
-        """Nothing: a spoke sells only what it takes from accounts."""
-        return []
 
     def terms(self, offer: Offer, amount_raw: int) -> Terms:
         """What a repayment of at most `amount_raw` would give, state unchanged."""

@@ -22,7 +22,7 @@ from protocols.lending.compound_v3.rules import (
 )
 from protocols.lending.compound_v3.state import BASE, Configuration, Positions, Reserves, Totals, copied
 from protocols.lending.compound_v3.versions import OK, UNVERIFIED, revert_name, version_of
-from protocols.lending.interface import Exposures, IntArray, Offer, Settlement, Terms
+from protocols.lending.interface import Exposures, IntArray, Offer, Settlement, Terms, UsualMarket
 
 NOBODY = -1
 """The account of what the market itself sells."""
@@ -30,7 +30,7 @@ PRICE_SCALE = 10**8
 BORNE_BY = "protocol reserves"
 
 
-class CompoundV3Market:
+class CompoundV3Market(UsualMarket):
     """One Comet: a base token that can be borrowed, and assets that are collateral and never lent out.
 
     Liquidation is in two parts. To absorb an account is an offer that pays nobody; what the market sells is in
