@@ -15,6 +15,7 @@ from chain.node import Block, Node, Progress
 from chain.snapshot import ORACLES, TOKENS, Snapshot
 from chain.tables import Schema, Table
 from protocols import registry
+from protocols.catalogue import reader_caveat
 from protocols.reading import Reading, Rows
 
 
@@ -123,17 +124,20 @@ def take_snapshot(
     tokens = sorted({row["token"] for reading in readings for row in reading.rows[TOKENS]})
     readings += [_read(node, pinned, d, tokens, progress) for d in chosen if d.family == "amm"]
     node.check_unchanged(pinned)
+    markets = tuple(market for reading in readings for market in reading.markets)
+    unverified = dict.fromkeys(reader_caveat(market.protocol, market.version) for market in markets)
     return Snapshot(
         chain_id=pinned.chain_id,
         block_number=pinned.number,
         block_hash=pinned.hash,
         timestamp=pinned.timestamp,
         origin="node",
-        markets=tuple(market for reading in readings for market in reading.markets),
+        markets=markets,
         adapters={d.protocol: registry.part(d.family, d.protocol, "tables").ADAPTER for d in chosen},
         tables=_tables(readings),
         notes=(
             *([f"Not deployed yet at block {pinned.number}: {', '.join(later)}."] if later else []),
+            *(caveat for caveat in unverified if caveat),
             *(note for reading in readings for note in reading.notes),
         ),
     )

@@ -19,7 +19,7 @@ from protocols.amm.interface import Fill, Venue
 from simulator import screen
 from simulator.book import Book, value
 from simulator.liquidators import Plan, best_plan
-from simulator.oracles import Feed, rule_for
+from simulator.oracles import Feed, faults_for, rule_for
 from simulator.routes import Hop, Router
 from simulator.scenario import Scenario, find
 
@@ -67,6 +67,7 @@ class Cascade:
         names = [token.names for token in book.tokens]
         for where, tokens in (
             ("oracles.per_token", scenario.oracles.per_token),
+            ("oracles.faults", [token for fault in scenario.oracles.faults for token in fault.tokens]),
             ("venues.anchored", scenario.venues.anchored),
         ):
             for token in tokens:
@@ -108,8 +109,11 @@ class Cascade:
         if reserve == market.numeraire:
             return None
         outside = self._in_numeraire(row, reserve)
+        names = self.book.tokens[self.book.market_tokens[row][reserve]].names
         return Feed(
-            rule=rule_for(self.scenario.oracles, self.book.tokens[self.book.market_tokens[row][reserve]].names),
+            rule=rule_for(self.scenario.oracles, names),
+            faults=faults_for(self.scenario.oracles, names),
+            started=self.book.timestamp,
             answered=outside,
             answered_at=published_at,
             scale=market.price_raw(reserve) / market.price_unit(reserve) / outside,

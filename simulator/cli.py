@@ -123,6 +123,7 @@ def info(
                     "origin": snapshot.origin,
                     "digest": snapshot.digest,
                     "notes": list(snapshot.notes),
+                    "unverified": {market.name: market.caveat for market in book.markets if market.caveat},
                     "accounts": {market.name: len(market.accounts) for market in book.markets},
                     "pools": len(book.venues),
                     "totals": _records(all_totals),

@@ -1,15 +1,17 @@
-"""When a price feed speaks: Chainlink's push model, feed by feed.
+"""When a price feed speaks: Chainlink's push model, feed by feed, and what can be wrong with it.
 
 A feed watches the outside price. It takes an answer when the price has moved by its deviation since the last answer
-it took, or when its heartbeat has run out; the answer reaches the protocol a delay later.
+it took, or when its heartbeat has run out; the answer reaches the protocol a delay later. A fault changes what it sees
+or when it speaks.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from simulator.scenario import OracleRule, Oracles
+from simulator.scenario import OracleFault, OracleRule, Oracles
 
 
 @dataclass
@@ -26,12 +28,18 @@ class Feed:
         When it was taken, unix seconds.
     scale
         What the feed says over the outside price at the start, so that a feed that differed goes on differing.
+    started
+        When the run began, unix seconds; faults count from then.
+    faults
+        What goes wrong with this feed.
     """
 
     rule: OracleRule
     answered: float
     answered_at: float
     scale: float = 1.0
+    started: float = 0.0
+    faults: Sequence[OracleFault] = ()
     _under_way: deque[tuple[float, float]] = field(default_factory=deque)
 
     def watch(self, now: float, outside: float) -> float | None:
@@ -44,14 +52,37 @@ class Feed:
         outside
             Outside price of one whole token, in the same unit.
         """
-        moved = abs(outside / self.answered - 1.0) >= self.rule.deviation
+        faults = [fault for fault in self.faults if fault.active(now - self.started)]
+        if any(fault.kind == "stuck" for fault in faults):
+            return None
+        seen = _distorted(outside * self.scale, faults) / self.scale
+        moved = abs(seen / self.answered - 1.0) >= self.rule.deviation
         if moved or now - self.answered_at >= self.rule.heartbeat_s:
-            self.answered, self.answered_at = outside, now
-            self._under_way.append((now + self.rule.delay_s, outside * self.scale))
+            self.answered, self.answered_at = seen, now
+            late = sum(fault.value or 0.0 for fault in faults if fault.kind == "late")
+            self._under_way.append((now + self.rule.delay_s + late, seen * self.scale))
         published = None
         while self._under_way and self._under_way[0][0] <= now:
             published = self._under_way.popleft()[1]
         return published
+
+
+def _distorted(answer: float, faults: Sequence[OracleFault]) -> float:
+    """What a feed answers under its faults, which act in the order of the scenario."""
+    for fault in faults:
+        value = fault.value or 1.0
+        if fault.kind == "factor":
+            answer *= value
+        elif fault.kind == "floor":
+            answer = max(answer, value)
+        elif fault.kind == "ceiling":
+            answer = min(answer, value)
+    return answer
+
+
+def faults_for(oracles: Oracles, names: frozenset[str]) -> list[OracleFault]:
+    """What goes wrong with the feeds of a token."""
+    return [fault for fault in oracles.faults if any(token.lower() in names for token in fault.tokens)]
 
 
 def rule_for(oracles: Oracles, names: frozenset[str]) -> OracleRule:

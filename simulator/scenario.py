@@ -56,10 +56,38 @@ class OracleRule(_Part):
     delay_s: NotNegative = Field(0.0, description="from seeing a price to publishing it, seconds")
 
 
+class OracleFault(_Part):
+    """Something that is wrong with the feeds of some tokens for a time.
+
+    ``stuck``: nothing is published. ``late``: answers take `value` seconds longer. ``floor``, ``ceiling``: answers are
+    never below, never above `value` (LUNA's stood at 0.107). ``factor``: answers are `value` times what they should be
+    (DAI's were 1.3 times).
+    """
+
+    tokens: list[str] = Field(min_length=1, description="symbols or addresses")
+    kind: Literal["stuck", "late", "floor", "ceiling", "factor"]
+    value: Positive | None = Field(None, description="seconds, a price in what the market prices in, or a factor")
+    from_s: NotNegative = Field(0.0, description="seconds since the start")
+    until_s: Positive | None = Field(None, description="seconds since the start; to the end if absent")
+
+    @model_validator(mode="after")
+    def _complete(self) -> OracleFault:
+        if (self.value is None) != (self.kind == "stuck"):
+            raise ValueError("value is needed" if self.value is None else "a stuck feed takes no value")
+        if self.until_s is not None and self.until_s <= self.from_s:
+            raise ValueError("until_s must be later than from_s")
+        return self
+
+    def active(self, elapsed_s: float) -> bool:
+        """Whether it is there, so many seconds after the start."""
+        return self.from_s <= elapsed_s and (self.until_s is None or elapsed_s < self.until_s)
+
+
 class Oracles(OracleRule):
-    """The rule of every feed, and exceptions by token."""
+    """The rule of every feed, exceptions by token, and what goes wrong."""
 
     per_token: dict[str, OracleRule] = Field(default_factory=dict, description="by symbol or address")
+    faults: list[OracleFault] = Field(default_factory=list)
 
 
 class Liquidators(_Part):

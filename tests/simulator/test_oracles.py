@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from simulator.oracles import Feed, rule_for
-from simulator.scenario import OracleRule, Oracles
+from simulator.oracles import Feed, faults_for, rule_for
+from simulator.scenario import OracleFault, OracleRule, Oracles
 from tests.simulator.books import START, STEP_S, Account, make_scenario, make_snapshot, play
 
 
@@ -151,3 +152,56 @@ def test_an_oracle_that_does_not_look_up_leaves_a_broken_account_alone() -> None
     assert played.record.steps[0]["bad_debt_economic_usd"] == pytest.approx(
         210_000.0 * 0.99993 - 100.0 * 2904.37 * 0.6 / 1.05, rel=1e-6
     )
+
+
+def faulty(**fault: object) -> Feed:
+    """A feed that answers every move at once, with something wrong from 100 to 200 seconds after its start at 1000."""
+    wrong = OracleFault.model_validate({"tokens": ["ETH"], "from_s": 100.0, "until_s": 200.0, **fault})
+    rule = OracleRule(deviation=0.0, heartbeat_s=1e9, delay_s=0.0)
+    return Feed(rule, answered=200.0, answered_at=1000.0, scale=2.0, started=1000.0, faults=[wrong])
+
+
+def test_a_stuck_feed_says_nothing_and_then_catches_up() -> None:
+    feed = faulty(kind="stuck")
+    said = [feed.watch(now, price) for now, price in ((1099.0, 190.0), (1100.0, 150.0), (1199.0, 90.0), (1200.0, 80.0))]
+    assert said == [380.0, None, None, 160.0]
+
+
+def test_an_answer_under_a_floor_or_over_a_ceiling_is_the_bound() -> None:
+    assert faulty(kind="floor", value=300.0).watch(1150.0, 100.0) == 300.0
+    assert faulty(kind="floor", value=300.0).watch(1150.0, 180.0) == 360.0
+    assert faulty(kind="ceiling", value=300.0).watch(1150.0, 180.0) == 300.0
+    assert faulty(kind="ceiling", value=300.0).watch(1250.0, 180.0) == 360.0
+
+
+def test_a_spiked_feed_answers_a_multiple_while_it_lasts() -> None:
+    feed = faulty(kind="factor", value=1.3)
+    assert [feed.watch(now, 200.0) for now in (1050.0, 1150.0, 1250.0)] == [400.0, 520.0, 400.0]
+
+
+def test_a_late_answer_arrives_so_much_later() -> None:
+    feed = faulty(kind="late", value=30.0)
+    assert feed.watch(1150.0, 100.0) is None
+    assert feed.watch(1179.0, 100.0) is None
+    assert feed.watch(1180.0, 100.0) == 200.0
+
+
+def test_faults_are_those_of_the_tokens_named() -> None:
+    oracles = Oracles(
+        faults=[OracleFault(tokens=["ETH", "0xAB"], kind="stuck"), OracleFault(tokens=["USD"], kind="stuck")]
+    )
+    assert faults_for(oracles, frozenset({"0xab", "weth"})) == oracles.faults[:1]
+    assert faults_for(oracles, frozenset({"btc"})) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ({"kind": "floor"}, "value is needed"),
+        ({"kind": "stuck", "value": 2.0}, "takes no value"),
+        ({"kind": "stuck", "from_s": 10.0, "until_s": 10.0}, "until_s must be later"),
+    ],
+)
+def test_a_fault_that_makes_no_sense_is_refused(fault: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        OracleFault.model_validate({"tokens": ["ETH"], **fault})
