@@ -51,7 +51,8 @@ def test_a_snapshot_killed_at_random_moments_ends_with_the_bytes_of_an_undisturb
     while not (tmp_path / "killed").exists():
         process = subprocess.Popen(command(chain, tmp_path, "killed", *slowly), stderr=subprocess.PIPE)
         try:
-            process.wait(timeout=chance.uniform(0.8, 2.2))
+            # later and later, so that a slow machine gets somewhere too
+            process.wait(timeout=chance.uniform(0.8, 2.2) * (1 + killed / 4))
         except subprocess.TimeoutExpired:
             process.kill()
             killed += 1
