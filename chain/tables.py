@@ -376,7 +376,8 @@ def _read_table(file: Path, content: bytes, schema: Schema) -> Table:
     import pyarrow.parquet as pq
 
     try:
-        data = pq.read_table(pa.BufferReader(content))
+        # without threads: one that is still ending when the process does would abort it
+        data = pq.ParquetFile(pa.BufferReader(content), pre_buffer=False).read(use_threads=False)
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{file} is not a readable Parquet file: {error}") from None
     wanted = _arrow_schema(schema)

@@ -92,7 +92,9 @@ def latest(deployed: Deployed, folder: Path) -> Snapshot:
 def send(deployed: Deployed, to: str, signature: str, *arguments: Any) -> None:
     """A transaction of Morpho's owner, in a block of its own."""
     data = "0x" + calldata(signature, *arguments).hex()
-    sent = deployed.chain.node.call("eth_sendTransaction", {"from": deployed.owner, "to": to, "data": data})
+    # the node's own estimate can be short: the block that the transaction lands in has a later time
+    asked = {"from": deployed.owner, "to": to, "data": data, "gas": hex(5_000_000)}
+    sent = deployed.chain.node.call("eth_sendTransaction", asked)
     deployed.chain.node.call("evm_mine")
     assert deployed.chain.node.call("eth_getTransactionReceipt", sent)["status"] == "0x1"
 

@@ -146,7 +146,7 @@ def _csv_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
 def _parquet_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     import pyarrow.parquet as pq
 
-    rows = pq.read_table(path).to_pylist()
+    rows = pq.ParquetFile(path, pre_buffer=False).read(use_threads=False).to_pylist()
     return [
         (number, {str(k): "" if v is None else str(v).strip() for k, v in row.items()})
         for number, row in enumerate(rows, start=1)
