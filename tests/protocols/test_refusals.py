@@ -17,12 +17,14 @@ import pytest
 
 from chain.blocktime import block_ms
 from chain.calls import Call
+from chain.deployments import Deployment
 from chain.errors import InputError, UnsupportedError
 from chain.fork import Fork, Reverted
 from chain.node import Node
 from chain.snapshot import Market, Snapshot
 from chain.tables import Column, Schema, Table
 from protocols import registry
+from protocols.amm.curve_stableswap.reader import read_deployment
 from protocols.lending.aave_v3 import reader as aave_v3
 from protocols.lending.aave_v3 import tables as aave_v3_tables
 from protocols.lending.aave_v4 import reader as aave_v4
@@ -38,7 +40,18 @@ from protocols.snapshot import take_snapshot
 from simulator.book import open_book, read
 from simulator.run import simulate
 from tests.chain.jsonrpc_server import FakeChain, JsonRpcServer
-from tests.protocols.made_up_contracts import ACCOUNT, BLOCK, NOBODY, SELF, STRANGER, TOKEN, Answers, take
+from tests.protocols.made_up_contracts import (
+    ACCOUNT,
+    BLOCK,
+    NOBODY,
+    SELF,
+    STRANGER,
+    TOKEN,
+    Answers,
+    Server,
+    contract,
+    take,
+)
 from tests.simulator.books import ETH, MARKET, Account, make_scenario, make_snapshot
 from tests.vectors.__main__ import replay
 
@@ -397,7 +410,14 @@ def without_its_price() -> object:
     return open_book(replace(snapshot, tables={**snapshot.tables, "oracles": left}))
 
 
+def read_a_pool_of_another_kind() -> None:
+    deployment = Deployment(1, "here", "amm", "curve_stableswap", "", {"pool": SELF}, 0, "made up")
+    with Server(FakeChain(contracts={SELF: contract({})})) as server, Node(server.url, cache_dir=None) as node:
+        read_deployment(node, node.pin("latest"), deployment, [TOKEN], lambda _: lambda done, total: None)
+
+
 OTHERS = [
+    Refusal("a listed Curve pool of another kind", lambda _: read_a_pool_of_another_kind(), ("here", SELF, "neither")),
     Refusal("a chain whose pace is not known", lambda _: block_ms(424_242, 0), ("chain 424242",)),
     Refusal("a token whose balances are stored nowhere known", deal_what_is_stored_nowhere, (TOKEN,)),
     Refusal("a fork's market in the chain's own currency", liquidate_in_the_chains_own_currency, (SELF,)),
