@@ -61,21 +61,6 @@ def test_state_that_does_not_fit_the_accounts_or_tokens_is_refused() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(seeds)
-def test_a_healthy_account_is_never_touched(seed: int) -> None:
-    market = market_of(random_pool(seed))
-    for account in range(len(market.accounts)):
-        if not market.is_liquidatable(account):
-            assert market.health_raw(account) >= 10**18
-            assert market.offers(account) == []
-            before = market.state()
-            for collateral in range(len(market.tokens)):
-                for debt in range(len(market.tokens)):
-                    assert market.settle(Offer(account, collateral, debt, 0), max_uint256()).terms.refusal == "42"
-            assert market.state() == before
-
-
-@settings(max_examples=60, deadline=None)
-@given(seeds)
 def test_the_most_that_is_offered_is_accepted_and_more_gives_no_more(seed: int) -> None:
     market = market_of(random_pool(seed))
     for account in range(len(market.accounts)):

@@ -72,15 +72,6 @@ def test_state_that_does_not_fit_the_accounts_is_refused() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(seeds, versions)
-def test_a_healthy_account_has_no_offers(seed: int, version: str) -> None:
-    market = market_of(random_pool(seed, version))
-    for account in range(len(market.accounts)):
-        if market.health_raw(account) >= 10**18:
-            assert market.offers(account) == []
-
-
-@settings(max_examples=40, deadline=None)
-@given(seeds, versions)
 def test_the_most_that_is_offered_is_accepted_and_more_gives_no_more(seed: int, version: str) -> None:
     market = market_of(random_pool(seed, version))
     for account in range(len(market.accounts)):

@@ -14,7 +14,7 @@ from protocols.arithmetic import max_uint256
 from protocols.lending.aave_v4.market import SUPPLIERS, AaveV4Market, Hubs
 from protocols.lending.aave_v4.versions import V0511, VERSIONS
 from protocols.lending.interface import LendingMarket, Offer
-from tests.protocols.aave_v4_spokes import ETH, NOW, USD, USDC, WAD, random_spoke, simple_spoke
+from tests.protocols.aave_v4_spokes import ETH, NOW, USD, USDC, random_spoke, simple_spoke
 from tests.vectors.aave_v4_spoke import Spoke, show_position
 
 DATA = Path(__file__).parent.parent / "vectors" / "data"
@@ -71,16 +71,6 @@ def test_parts_that_do_not_fit_each_other_are_refused() -> None:
     decimals.reserves.unit[1] = 10**24
     with pytest.raises(InputError, match="18 decimals"):
         market_of(decimals)
-
-
-@settings(max_examples=40, deadline=None)
-@given(seeds)
-def test_a_healthy_account_has_no_offers(seed: int) -> None:
-    market = market_of(random_spoke(seed))
-    for account in range(len(market.accounts)):
-        assert market.is_liquidatable(account) == (market.health_raw(account) < WAD)
-        if not market.is_liquidatable(account):
-            assert market.offers(account) == []
 
 
 @settings(max_examples=40, deadline=None)

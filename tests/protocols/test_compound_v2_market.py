@@ -16,7 +16,7 @@ from protocols.lending.compound_v2.balances import debt_of, exchange_rate
 from protocols.lending.compound_v2.market import CompoundV2Market
 from protocols.lending.compound_v2.state import WAD
 from protocols.lending.compound_v2.versions import UNVERIFIED, VERSIONS
-from protocols.lending.interface import LendingMarket, Offer
+from protocols.lending.interface import LendingMarket
 from protocols.lending.venus_core.versions import VERSIONS as VENUS_VERSIONS
 from tests.protocols.compound_books import BLOCK_MS, CLOCK, ETH, NAMES, NOW, TOKENS, USDC, random_book, simple_book
 
@@ -122,21 +122,6 @@ def test_the_liquidator_redeems_what_is_left_of_the_seizure() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(seeds, protocols)
-def test_a_healthy_account_has_no_offers(seed: int, protocol: str) -> None:
-    market = random_book(seed).market(protocol)
-    for account in range(len(market.accounts)):
-        assert market.is_liquidatable(account) == (market.health_raw(account) < 0)
-        if not market.is_liquidatable(account):
-            assert market.offers(account) == []
-            entries = range(*market.state()[1].offsets[account : account + 2])
-            for held in entries:
-                for owed in entries:
-                    columns = market.state()[1].market
-                    assert market.terms(Offer(account, columns[held], columns[owed], 1), 1).refusal
-
-
-@settings(max_examples=40, deadline=None)
-@given(seeds, protocols)
 def test_the_most_that_is_offered_is_accepted_and_a_unit_more_is_not(seed: int, protocol: str) -> None:
     market = random_book(seed).market(protocol)
     market.advance(NOW + 600)
@@ -169,28 +154,6 @@ def test_settling_keeps_to_the_terms_and_writes_nothing_off(seed: int, protocol:
     assert list(market.deficits_raw()) == [0, 0, 0]
 
 
-@settings(max_examples=40, deadline=None)
-@given(seeds, protocols)
-def test_no_token_is_created_or_lost(seed: int, protocol: str) -> None:
-    market = random_book(seed).market(protocol)
-    market.advance(NOW + 3_600)
-    for account in range(len(market.accounts)):
-        for offer in market.offers(account):
-            before, was = market.state()
-            terms = market.settle(offer, offer.most_raw).terms
-            after, now = market.state()
-            paid_out = terms.received_raw + (terms.fee_raw if protocol == "venus_core" else 0)
-            for m in range(3):
-                flow = (m == offer.debt) * terms.repaid_raw - (m == offer.collateral) * paid_out
-                assert after.cash_raw[m] - before.cash_raw[m] == flow
-                assert before.borrows_raw[m] - after.borrows_raw[m] == (m == offer.debt) * terms.repaid_raw
-                held = sum(c for c, row in zip(now.claims, now.market, strict=True) if row == m)
-                was_held = sum(c for c, row in zip(was.claims, was.market, strict=True) if row == m)
-                assert before.claims[m] - after.claims[m] == was_held - held
-                if after.claims[m]:
-                    assert exchange_rate(after, m) >= exchange_rate(before, m), "other lenders lose nothing"
-
-
 def test_cash_bounds_what_is_offered() -> None:
     market = short_market(
         cash_raw=[15 * 10**17, 8 * 10**12, 70 * 10**8], borrows_raw=[10_098_500 * 10**15, 3 * 10**12, 3 * 10**8]
@@ -211,33 +174,6 @@ def test_a_debt_in_a_deprecated_market_is_offered_whole_to_all() -> None:
     assert market.open_accounts() == [0]
     assert [offer.most_raw for offer in market.offers(0)] == [10**9]
     assert simple_book(CLAIMS, 10**9).market().open_accounts() == []
-
-
-@pytest.mark.parametrize(("debt_usd", "falls"), [(15_400, True), (18_600, True), (18_800, False), (22_000, False)])
-def test_a_liquidation_lowers_the_ltv_exactly_where_it_is_below_one_over_the_incentive(
-    debt_usd: int, falls: bool
-) -> None:
-    market = simple_book(CLAIMS, debt_usd * 10**6).market()
-    (offer,) = market.offers(0)
-    ltvs = []
-    for _ in range(2):
-        seen = market.exposures()
-        ltvs.append(seen.debt[1] / (seen.supplied[0] * 2_000))
-        market.settle(offer, offer.most_raw // 10)
-    assert (ltvs[0] < 1 / 1.08) == falls
-    assert (ltvs[1] < ltvs[0]) == falls
-
-
-@pytest.mark.parametrize("close_factor", [5, 37, 90])
-def test_what_is_left_of_a_hopeless_debt_does_not_depend_on_the_close_factor(close_factor: int) -> None:
-    book = simple_book(CLAIMS, 25_000 * 10**6)
-    book.compound = book.compound._replace(close_factor_wad=close_factor * WAD // 100)
-    market = book.market()
-    collateral = market.exposures().supplied[0] * 2_000
-    while (offers := market.offers(0)) and market.settle(offers[0], offers[0].most_raw).terms.received_raw:
-        pass
-    left = debt_of(*market.state(), 1) / 10**6
-    assert left == pytest.approx(25_000 - collateral / 1.08, abs=0.01)
 
 
 # --- the float view ---------------------------------------------------------------------------------------------------

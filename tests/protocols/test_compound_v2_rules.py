@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -100,25 +99,6 @@ def test_a_market_whose_rate_is_absurd_does_not_accrue() -> None:
     assert not accrue(markets, ETH, BLOCK + 10)
     assert markets == before
     assert run(short_book(base_wad=[BORROW_RATE_MAX + 1] * 3), call(1), BLOCK + 1).error == RATE_TOO_HIGH
-
-
-@given(seeds, st.integers(0, 10**6), st.integers(0, 10**6))
-def test_interest_over_two_times_is_what_it_is_over_one_but_for_interest_on_interest(
-    seed: int, first: int, second: int
-) -> None:
-    once, twice = random_book(seed).markets, random_book(seed).markets
-    for m in range(3):
-        start = once.accrued_block[m]
-        before, rate = once.index_wad[m], borrow_rate(once, m)
-        assert accrue(once, m, start + first + second)
-        assert accrue(twice, m, start + first)
-        between = borrow_rate(twice, m)
-        assert accrue(twice, m, start + first + second)
-        # The index of two accruals is (1 + r first) (1 + r' second); r' is the rate that the first one led to.
-        drift = Fraction(between - rate, WAD) * second
-        compound = Fraction(rate * first, WAD) * Fraction(between * second, WAD)
-        expected = before * (drift + compound)
-        assert abs(twice.index_wad[m] - once.index_wad[m] - expected) <= 2 + before * Fraction(first, WAD)
 
 
 def test_reserves_get_their_share_of_the_interest_and_claims_the_rest() -> None:

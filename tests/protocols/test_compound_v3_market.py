@@ -257,42 +257,6 @@ def test_the_most_that_is_offered_is_accepted_and_more_gives_no_more(seed: int, 
 
 @settings(max_examples=60, deadline=None)
 @given(seeds, waits)
-def test_a_healthy_account_is_never_touched(seed: int, seconds: int) -> None:
-    market = later(random_comet(seed), seconds)
-    for account in range(len(market.accounts)):
-        healthy = market.health_raw(account) >= 0
-        assert market.is_liquidatable(account) is not healthy
-        assert bool(market.offers(account)) is not healthy
-        if healthy:
-            before = market.state()
-            assert market.settle(absorption(account), 0).terms.refusal == "NotLiquidatable"
-            assert market.state() == before
-
-
-@settings(max_examples=60, deadline=None)
-@given(seeds, waits)
-def test_no_token_is_created_or_lost(seed: int, seconds: int) -> None:
-    """Lenders, borrowers and the protocol share the cash; the contract's collateral is the accounts' and its own."""
-    market = later(random_comet(seed), seconds)
-    held = [list(market.state()[1].balance_raw)]
-    paid = [0] * len(market.tokens)
-    for account in range(len(market.accounts)):
-        for offer in market.offers(account):
-            market.settle(offer, 0)
-    for offer in market.standing_offers():
-        terms = market.settle(offer, offer.most_raw).terms
-        paid[BASE] += terms.repaid_raw
-        paid[offer.collateral] -= terms.received_raw
-    totals, reserves, positions = market.state()
-    assert [before + moved for before, moved in zip(held[0], paid, strict=True)] == reserves.balance_raw
-    assert totals.borrow_principal == -sum(principal for principal in positions.principal if principal < 0)
-    for r in range(1, len(market.tokens)):
-        entries = zip(positions.reserve, positions.balance_raw, strict=True)
-        assert reserves.supplied_raw[r] == sum(balance for row, balance in entries if row == r)
-
-
-@settings(max_examples=60, deadline=None)
-@given(seeds, waits)
 def test_reserves_fall_by_what_an_account_is_credited_with(seed: int, seconds: int) -> None:
     comet = random_comet(seed)
     market = later(comet, seconds)
@@ -307,18 +271,6 @@ def test_reserves_fall_by_what_an_account_is_credited_with(seed: int, seconds: i
             assert abs(before - market.protocol_reserves_raw() - debt - supply) <= 2
             assert 0 <= written_off <= debt
             assert not (written_off and supply)
-
-
-@settings(max_examples=40, deadline=None)
-@given(seeds, st.integers(1, YEAR), st.integers(1, YEAR))
-def test_interest_over_two_spans_is_that_over_their_sum_as_long_as_nothing_is_stored(
-    seed: int, first: int, second: int
-) -> None:
-    comet = random_comet(seed)
-    market = later(comet, first)
-    market.advance(NOW + first + second)
-    assert market.protocol_reserves_raw() == later(comet, first + second).protocol_reserves_raw()
-    assert market.state()[0] == comet.totals
 
 
 @settings(max_examples=40, deadline=None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +13,7 @@ from protocols.lending.compound_v3 import rules
 from protocols.lending.compound_v3.rates import accrued, protocol_reserves, rate_at, utilization
 from protocols.lending.compound_v3.state import BASE, copied, to_fast
 from protocols.lending.compound_v3.versions import BAD_PRICE, DIVISION_PANIC, OK
-from tests.protocols.compound_v3_markets import INDEX, NOW, YEAR, Comet, random_comet, simple_comet
+from tests.protocols.compound_v3_markets import NOW, YEAR, Comet, random_comet, simple_comet
 from tests.vectors.outcome import RELATIVE_TOLERANCE, relative_error
 
 ETH = 1
@@ -69,25 +68,6 @@ def test_without_supply_nothing_is_used() -> None:
     comet = simple_comet(10**18, 10**9)
     assert utilization(comet.totals) == 10**15
     assert utilization(comet.totals._replace(supply_principal=0)) == 0
-
-
-@settings(max_examples=80, deadline=None)
-@given(seeds, st.integers(1, YEAR // 12), st.integers(1, YEAR // 12))
-def test_interest_stored_half_way_compounds_and_no_more(seed: int, first: int, second: int) -> None:
-    """Storing starts again from the indices and the utilization of then; each changes the rate by less than it grew."""
-    comet = random_comet(seed)
-    configuration, totals = comet.configuration, comet.totals
-    whole = accrued(configuration, totals, NOW + first + second)
-    halves = accrued(configuration, accrued(configuration, totals, NOW + first), NOW + first + second)
-    steepest = max(configuration.borrow_slope_high, configuration.supply_slope_high, configuration.borrow_slope_low)
-    seconds, usage = first + second, Fraction(utilization(totals), 10**18)
-    for name in ("supply_index", "borrow_index"):
-        grown = Fraction(whole.borrow_index, totals.borrow_index) - 1
-        grown = max(grown, Fraction(whole.supply_index, totals.supply_index) - 1)
-        swing = grown + Fraction(steepest * seconds, 10**18) * usage
-        difference = abs(Fraction(getattr(halves, name), getattr(whole, name)) - 1)
-        assert difference <= grown * swing + Fraction(3, INDEX) + Fraction(3 * seconds, 10**18)
-    assert (halves.supply_principal, halves.borrow_principal) == (totals.supply_principal, totals.borrow_principal)
 
 
 @settings(max_examples=150, deadline=None)

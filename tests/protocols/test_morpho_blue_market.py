@@ -94,14 +94,6 @@ def test_time_does_not_go_back() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(books)
-def test_a_healthy_account_has_no_offers(market: MorphoBlueMarket) -> None:
-    for account in range(len(market.accounts)):
-        assert market.is_liquidatable(account) == (market.health_raw(account) < 0)
-        assert len(market.offers(account)) == market.is_liquidatable(account)
-
-
-@settings(max_examples=60, deadline=None)
-@given(books)
 def test_the_most_that_is_offered_takes_all_and_more_gives_no_more(market: MorphoBlueMarket) -> None:
     positions = market.state()[1]
     for offer in offers_of(market):
