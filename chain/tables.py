@@ -50,6 +50,11 @@ class Schema:
     key: tuple[str, ...]
     columns: tuple[Column, ...]
 
+    @classmethod
+    def of(cls, name: str, key: Sequence[Column], *columns: Column) -> Schema:
+        """A table whose first columns name a row, which are the key, and the others follow."""
+        return cls(name, tuple(column.name for column in key), (*key, *columns))
+
     def column(self, name: str) -> Column:
         """The column of that name."""
         for column in self.columns:
@@ -62,7 +67,7 @@ class Table:
     """Rows under one schema.
 
     Read a column by what it is to be used as: :meth:`ints` for exact integers, :meth:`floats` for float64 arrays
-    (converted without a Python loop), :meth:`texts`, :meth:`bools`.
+    (converted without a Python loop), :meth:`texts`, :meth:`bools`; :meth:`values` for whatever its kind is.
     """
 
     def __init__(self, schema: Schema, data: pa.Table) -> None:
@@ -119,6 +124,13 @@ class Table:
         """Truth values of a column."""
         return [bool(value) for value in self.data.column(name).to_pylist()]
 
+    def values(self, name: str) -> list[Any]:
+        """A column as Python values of its kind, integers exact."""
+        if self.schema.column(name).kind in ("uint256", "int256"):
+            return self.ints(name)
+        values: list[Any] = self.data.column(name).to_pylist()
+        return values
+
     def where(self, name: str, value: Any) -> Table:
         """The rows in which a text, int64 or bool column has a value."""
         import pyarrow.compute as pc
@@ -127,21 +139,14 @@ class Table:
 
     def rows(self) -> list[dict[str, Any]]:
         """All rows as mappings, integers exact."""
-        columns = {c.name: _decode(self, c) for c in self.schema.columns}
+        columns = {c.name: self.values(c.name) for c in self.schema.columns}
         return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
     def frame(self) -> pd.DataFrame:
         """The table as a DataFrame: big integers as Python ints in object columns."""
         import pandas as pd
 
-        return pd.DataFrame({c.name: _decode(self, c) for c in self.schema.columns})
-
-
-def _decode(table: Table, column: Column) -> list[Any]:
-    if column.kind in ("uint256", "int256"):
-        return table.ints(column.name)
-    values: list[Any] = table.data.column(column.name).to_pylist()
-    return values
+        return pd.DataFrame({c.name: self.values(c.name) for c in self.schema.columns})
 
 
 def _arrow_schema(schema: Schema) -> pa.Schema:
@@ -392,7 +397,7 @@ def _read_table(file: Path, content: bytes, schema: Schema) -> Table:
             raise InputError(f"{file}, row {row + 1}: column {field.name} is empty")
     table = Table(schema, data.select(wanted.names).cast(wanted))
     seen: dict[tuple[Any, ...], int] = {}
-    keys = [_decode(table, schema.column(name)) for name in schema.key]
+    keys = [table.values(name) for name in schema.key]
     for row, key in enumerate(zip(*keys, strict=True), start=1):
         if key in seen:
             raise InputError(

@@ -12,12 +12,13 @@ from typing import Any, Protocol
 
 from chain.calls import Call, decode, encode
 from chain.contracts import EXECUTE, runtime
-from chain.fork import Fork, Receipt
+from chain.fork import Fork, Log, Receipt
 
 # Last 20 bytes of keccak256("unwind: executor"): nobody has a key or a contract there.
 EXECUTOR = "0x7c9b3bc83ceaddabd570aa5b659cc0e06d415540"
 _KEEPER = "0x" + "6b" * 20
 _UNLIMITED = 2**256 - 1
+_BUNDLE = 500
 
 
 class LendingOnFork(Protocol):
@@ -88,3 +89,20 @@ class Hand:
         """Transfer a token that the executor has just been given."""
         self.hold(token, amount_raw)
         self.act(Call(token, "transfer(address,uint256)()", (recipient, amount_raw)))
+
+
+def read_all(fork: Fork, calls: Sequence[Call]) -> list[Any]:
+    """The results of any number of calls, some hundreds run as one; raises chain.fork.Reverted if one fails."""
+    return [
+        answer for start in range(0, len(calls), _BUNDLE) for answer in fork.read_all(calls[start : start + _BUNDLE])
+    ]
+
+
+def logs_of(receipt: Receipt, contract: str, event: bytes) -> list[Log]:
+    """A contract's logs of one event (its first topic)."""
+    return [log for log in receipt.logs if log.address == contract and log.topics[0] == event]
+
+
+def word(log: Log, place: int) -> int:
+    """The number in some place of a log's data, from 0 on."""
+    return int.from_bytes(log.data[32 * place : 32 * place + 32], "big")

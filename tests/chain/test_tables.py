@@ -147,6 +147,20 @@ def test_a_manifest_of_another_kind_is_refused(tmp_path: Path) -> None:
         read_folder(path, "run", {"balances": BALANCES})
 
 
+def test_the_first_columns_of_a_table_can_be_its_key() -> None:
+    key, other = (Column("market", "text", "name"), Column("token", "text", "address")), Column("rate", "float64", "")
+    assert Schema.of("rates", key, other) == Schema("rates", ("market", "token"), (*key, other))
+
+
+def test_values_of_a_column_are_of_its_kind() -> None:
+    table = balances([2**256 - 1, 7], [-(2**255), 5])
+    assert table.values("amount_raw") == [2**256 - 1, 7]
+    assert table.values("change_raw") == [-(2**255), 5]
+    assert table.values("account") == [f"0x{0:040x}", f"0x{1:040x}"]
+    assert all(type(value) is bool for value in table.values("seen"))
+    assert all(type(value) is float for value in table.values("share"))
+
+
 def test_conversion_keeps_numpy_free_of_objects() -> None:
     assert balances([1], [1]).floats("amount_raw").dtype == np.float64
 

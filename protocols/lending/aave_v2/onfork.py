@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from chain.calls import Call
 from chain.fork import Fork
 from chain.snapshot import Market
-from protocols.onfork import Hand
+from protocols.asking import each
+from protocols.onfork import Hand, logs_of, read_all, word
 
 # keccak256("LiquidationCall(address,address,address,uint256,uint256,address,bool)")
 LIQUIDATION_CALL = bytes.fromhex("e413a321e8681d831f4dbccbca790d2952b56f977908e45be37335533e005286")
 
 _ACCOUNT_DATA = "getUserAccountData(address)(uint256,uint256,uint256,uint256,uint256,uint256)"
 _LIQUIDATE = "liquidationCall(address,address,address,uint256,bool)()"
-_BUNDLE = 500
 
 
 class OnFork:
@@ -38,12 +38,8 @@ class OnFork:
 
     def liquidatable(self, accounts: Sequence[str]) -> dict[str, int]:
         """Accounts with a health factor below 1 by ``getUserAccountData``, and that factor, wad."""
-        found: dict[str, int] = {}
-        for start in range(0, len(accounts), _BUNDLE):
-            some = accounts[start : start + _BUNDLE]
-            answers = self.fork.read_all([Call(self.pool, _ACCOUNT_DATA, (account,)) for account in some])
-            found |= {account: answer[5] for account, answer in zip(some, answers, strict=True) if answer[5] < 10**18}
-        return found
+        answers = read_all(self.fork, each(self.pool, _ACCOUNT_DATA, accounts))
+        return {account: answer[5] for account, answer in zip(accounts, answers, strict=True) if answer[5] < 10**18}
 
     def liquidate(self, collateral: str, debt: str, account: str, amount_raw: int) -> tuple[int, int, int]:
         """Liquidate; raises chain.fork.Reverted.
@@ -56,9 +52,8 @@ class OnFork:
         self.hand.hold(debt, amount_raw)
         receipt = self.hand.act(Call(self.pool, _LIQUIDATE, (collateral, debt, account, amount_raw, False)))
         repaid = received = 0
-        for log in receipt.logs:
-            if log.address == self.pool and log.topics[0] == LIQUIDATION_CALL:
-                repaid, received = (int.from_bytes(log.data[i : i + 32], "big") for i in (0, 32))
+        for log in logs_of(receipt, self.pool, LIQUIDATION_CALL):
+            repaid, received = word(log, 0), word(log, 1)
         return repaid, received, 0
 
     def deficit(self, token: str) -> int:

@@ -6,26 +6,23 @@ transferred. Source of the layouts: DataTypes.sol and ReserveConfiguration.sol o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from chain.calls import Call, CallFailed, read
+from chain.calls import Call, CallFailed
 from chain.deployments import Deployment
 from chain.errors import UnsupportedError
-from chain.events import scan
 from chain.node import Block, Node, Progress
 from chain.snapshot import ORACLES, TOKENS, Market
 from protocols.arithmetic import ray_mul
+from protocols.asking import NOBODY, Source, bits, each, pairs
 from protocols.lending.aave_v2 import tables
 from protocols.lending.aave_v2.versions import V20, version_of
-from protocols.reading import Reading, Rows, symbols
+from protocols.reading import FEED_COLUMNS, Reading, Rows, ask_feeds, oracle_rows, token_rows
 
 # keccak256("Borrow(address,address,address,uint256,uint256,uint256,uint16)")
 BORROW = "0xc6a898309e823ee50bac64e45ca8adba6690e99e7841c45d754e2a38e9019d9b"
-BUNDLE = 1000
-"""Balances asked for in one bundle: each costs the node little."""
 VERIFIED_REVISION = 2
-_NOBODY = "0x" + "0" * 40
 
 _RESERVE_DATA = (
     "getReserveData(address)"
@@ -62,18 +59,19 @@ def read_deployment(node: Node, block: Block, deployment: Deployment, progress: 
     NodeError
         If the node does not answer.
     """
-    return _Reader(node, block, deployment, progress).reading()
+    return _Reader(Source(node, block, deployment, progress)).reading()
 
 
 class _Reader:
-    def __init__(self, node: Node, block: Block, deployment: Deployment, progress: Callable[[str], Progress]) -> None:
-        self.node, self.block, self.deployment, self.progress = node, block, deployment, progress
+    def __init__(self, source: Source) -> None:
+        deployment = source.deployment
+        self.source, self.name = source, deployment.name
         self.version = version_of(deployment.version or V20).name
         provider = deployment.addresses["provider"]
-        self.pool, self.oracle = self._read(
+        self.pool, self.oracle = source.read(
             [Call(provider, "getLendingPool()(address)"), Call(provider, "getPriceOracle()(address)")]
         )
-        self.revision, self.tokens, paused = self._read(
+        self.revision, self.tokens, paused = source.read(
             [
                 Call(self.pool, "LENDINGPOOL_REVISION()(uint256)"),
                 Call(self.pool, "getReservesList()(address[])"),
@@ -82,7 +80,7 @@ class _Reader:
         )
         if paused:
             raise UnsupportedError(
-                f"{deployment.name}: the pool is paused at block {block.number}, so that nobody can be liquidated, "
+                f"{self.name}: the pool is paused at block {source.block.number}, so that nobody can be liquidated, "
                 "which is not modelled; choose another block"
             )
         self.base_token, self.base_unit = self._base_currency()
@@ -95,20 +93,24 @@ class _Reader:
         accounts, positions, notes = self._accounts(reserves, self._strange(pool, contracts))
         if self.revision != VERIFIED_REVISION:
             notes.append(
-                f"{self.deployment.name}: its pool is of revision {self.revision}; the rules were compared with "
+                f"{self.name}: its pool is of revision {self.revision}; the rules were compared with "
                 f"contracts of revision {VERIFIED_REVISION}."
             )
-        addresses = {"pool": self.pool, "oracle": self.oracle, "provider": self.deployment.addresses["provider"]}
-        base = {"market": self.deployment.name, "base_token": self.base_token, "base_unit": self.base_unit}
+        addresses = {"pool": self.pool, "oracle": self.oracle, "provider": self.source.deployment.addresses["provider"]}
+        base = {"market": self.name, "base_token": self.base_token, "base_unit": self.base_unit}
         return Reading(
-            (
-                Market(
-                    self.deployment.name, tables.PROTOCOL, version_of(self.deployment.version or V20).name, addresses
-                ),
-            ),
+            (Market(self.name, tables.PROTOCOL, self.version, addresses),),
             {
-                TOKENS: self._tokens(reserves),
-                ORACLES: self._oracles(pool, contracts),
+                TOKENS: token_rows(self.source, self.tokens, [bits(data[0], 48, 8) for data in pool["data"]]),
+                ORACLES: oracle_rows(
+                    self.name,
+                    self.tokens,
+                    pool["feed"],
+                    pool["price"],
+                    contracts,
+                    unit_raw=self.base_unit,
+                    numeraire=self.base_token,
+                ),
                 tables.POOLS: [base],
                 tables.RESERVES: reserves,
                 tables.ACCOUNTS: accounts,
@@ -125,30 +127,30 @@ class _Reader:
         Early oracles are in wei of the WETH they name, later ones in a base currency, which for the US dollar is 0.
         """
         names = ("WETH()(address)", "BASE_CURRENCY()(address)", "BASE_CURRENCY_UNIT()(uint256)")
-        weth, base, unit = self._read([Call(self.oracle, name) for name in names], require=False)
+        weth, base, unit = self.source.read([Call(self.oracle, name) for name in names], require=False)
         if not isinstance(weth, CallFailed):
             base, unit = weth, 10**18
         for failed in (base, unit):
             if isinstance(failed, CallFailed):
                 raise failed
-        if base == _NOBODY:
+        if base == NOBODY:
             return "", int(unit)
         if base not in self.tokens:
             raise UnsupportedError(
-                f"{self.deployment.name}: its oracle {self.oracle} has prices in {base}, which is none of its reserves"
+                f"{self.name}: its oracle {self.oracle} has prices in {base}, which is none of its reserves"
             )
         return str(base), int(unit)
 
     def _pool_columns(self) -> dict[str, list[Any]]:
         """What the pool and its oracle say of each reserve."""
         pool, oracle = self.pool, self.oracle
-        return self._columns(
+        return self.source.columns(
             {
-                "data": _each(pool, _RESERVE_DATA, self.tokens),
-                "income": _each(pool, "getReserveNormalizedIncome(address)(uint256)", self.tokens),
-                "debt_index": _each(pool, "getReserveNormalizedVariableDebt(address)(uint256)", self.tokens),
-                "feed": _each(oracle, "getSourceOfAsset(address)(address)", self.tokens),
-                "price": _each(oracle, "getAssetPrice(address)(uint256)", self.tokens),
+                "data": each(pool, _RESERVE_DATA, self.tokens),
+                "income": each(pool, "getReserveNormalizedIncome(address)(uint256)", self.tokens),
+                "debt_index": each(pool, "getReserveNormalizedVariableDebt(address)(uint256)", self.tokens),
+                "feed": each(oracle, "getSourceOfAsset(address)(address)", self.tokens),
+                "price": each(oracle, "getAssetPrice(address)(uint256)", self.tokens),
             }
         )
 
@@ -156,34 +158,18 @@ class _Reader:
         """What each reserve's own contracts say: its tokens, its rate strategy, its price feed."""
         a_tokens, stable, debt_tokens, strategies = ([row[i] for row in pool["data"]] for i in (7, 8, 9, 10))
         columns = {
-            "cash": _pairs("balanceOf(address)(uint256)", self.tokens, a_tokens),
+            "cash": pairs(self.tokens, "balanceOf(address)(uint256)", a_tokens),
             "supply": [Call(t, "scaledTotalSupply()(uint256)") for t in a_tokens],
             "claims": [Call(t, "totalSupply()(uint256)") for t in a_tokens],
             "debt": [Call(t, "scaledTotalSupply()(uint256)") for t in debt_tokens],
             "owed": [Call(t, "totalSupply()(uint256)") for t in debt_tokens],
             "stable": [Call(t, "getSupplyData()(uint256,uint256,uint256,uint40)") for t in stable],
             "treasury": [Call(t, "RESERVE_TREASURY_ADDRESS()(address)") for t in a_tokens],
-            "round": [Call(f, "latestRoundData()(uint80,int256,uint256,uint256,uint80)") for f in pool["feed"]],
-            "text": [Call(f, "description()(string)") for f in pool["feed"]],
-        }
+        } | ask_feeds(pool["feed"])
         for name, function in _RATES.items():
             columns[name] = [Call(s, f"{function}()(uint256)") for s in strategies]
-        found = self._columns(columns, may_fail=("round", "text"))
-        return found | self._columns({"treasury_scaled": _pairs(_SCALED, a_tokens, found["treasury"])})
-
-    def _columns(self, columns: Mapping[str, Sequence[Call]], may_fail: Sequence[str] = ()) -> dict[str, list[Any]]:
-        """The results of several lists of calls, read together."""
-        results = iter(self._read([call for calls in columns.values() for call in calls], require=False))
-        found = {name: [next(results) for _ in calls] for name, calls in columns.items()}
-        for name, values in found.items():
-            failed = next((value for value in values if isinstance(value, CallFailed)), None)
-            if failed and name not in may_fail:
-                raise failed
-        return found
-
-    def _read(self, calls: Sequence[Call], require: bool = True, what: str = "") -> list[Any]:
-        progress = self.progress(what) if what else None
-        return read(self.node, self.block, calls, require=require, bundle=BUNDLE, progress=progress)
+        found = self.source.columns(columns, may_fail=FEED_COLUMNS)
+        return found | self.source.columns({"treasury_scaled": pairs(a_tokens, _SCALED, found["treasury"])})
 
     # --- what becomes of it -------------------------------------------------------------------------------------
 
@@ -206,7 +192,7 @@ class _Reader:
         config = data[0]
         principal, _, average_rate, since = contracts["stable"][i]
         return {
-            "market": self.deployment.name,
+            "market": self.name,
             "token": self.tokens[i],
             "id": data[11],
             "a_token": data[7],
@@ -224,56 +210,25 @@ class _Reader:
             "stable_since": since,
             "liquidity_raw": contracts["cash"][i],
             "treasury_scaled": contracts["treasury_scaled"][i],
-            "unit": 10 ** _bits(config, 48, 8),
+            "unit": 10 ** bits(config, 48, 8),
             "price_raw": pool["price"][i],
-            "ltv_bps": _bits(config, 0, 16),
-            "threshold_bps": _bits(config, 16, 16),
-            "bonus_bps": _bits(config, 32, 16),
-            "reserve_factor_bps": _bits(config, 64, 16),
-            "active": bool(_bits(config, 56, 1)),
+            "ltv_bps": bits(config, 0, 16),
+            "threshold_bps": bits(config, 16, 16),
+            "bonus_bps": bits(config, 32, 16),
+            "reserve_factor_bps": bits(config, 64, 16),
+            "active": bool(bits(config, 56, 1)),
             **{name: contracts[name][i] for name in _RATES},
-            "frozen": bool(_bits(config, 57, 1)),
-            "borrowing_enabled": bool(_bits(config, 58, 1)),
+            "frozen": bool(bits(config, 57, 1)),
+            "borrowing_enabled": bool(bits(config, 58, 1)),
         }
-
-    def _tokens(self, reserves: Rows) -> Rows:
-        names = symbols(self.node, self.block, self.tokens)
-        return [
-            {"token": token, "symbol": symbol, "decimals": len(str(row["unit"])) - 1}
-            for token, symbol, row in zip(self.tokens, names, reserves, strict=True)
-        ]
-
-    def _oracles(self, pool: Mapping[str, list[Any]], contracts: Mapping[str, list[Any]]) -> Rows:
-        columns = zip(self.tokens, pool["feed"], pool["price"], contracts["text"], contracts["round"], strict=True)
-        return [
-            {
-                "market": self.deployment.name,
-                "token": token,
-                "numeraire": self.base_token,
-                "feed": feed,
-                "description": "" if isinstance(text, CallFailed) else text,
-                "price_raw": price,
-                "unit_raw": self.base_unit,
-                "published_at": 0 if isinstance(answer, CallFailed) else answer[3],
-            }
-            for token, feed, price, text, answer in columns
-        ]
 
     # --- accounts -----------------------------------------------------------------------------------------------
 
     def _accounts(self, reserves: Rows, strange: set[int]) -> tuple[Rows, Rows, list[str]]:
         """Rows of the accounts that owe something, and of their balances; and who is left out."""
-        logs = scan(
-            self.node,
-            self.block,
-            self.pool,
-            [BORROW],
-            from_block=self.deployment.from_block,
-            progress=self.progress("scanning for accounts"),
-        )
-        candidates = sorted({"0x" + log.topics[2][-40:] for log in logs})
-        configs = self._read(
-            _each(self.pool, "getUserConfiguration(address)(uint256)", candidates), what="reading accounts"
+        candidates = self.source.accounts(self.pool, [BORROW], place=2)
+        configs = self.source.read(
+            each(self.pool, "getUserConfiguration(address)(uint256)", candidates), what="reading accounts"
         )
         # Two bits a reserve: whether the account borrows it, and whether it uses it as collateral.
         borrows = sum(1 << 2 * row["id"] for row in reserves)
@@ -288,7 +243,7 @@ class _Reader:
             ("stable_debt_token", "getUserLastUpdated(address)(uint40)"),
         ):
             calls += [Call(reserves[r][token], function, (a,)) for a, r in owing]
-        amounts = iter(self._read(calls, what="reading balances"))
+        amounts = iter(self.source.read(calls, what="reading balances"))
         supplied = {key: next(amounts) for key in wanted}
         debts = [{key: next(amounts) for key in owing} for _ in range(4)]
         # A liquidation leaves the borrowing flag where it pays the whole debt.
@@ -303,7 +258,7 @@ class _Reader:
                 scaled, principal, rate, since = (found.get((account, reserve), 0) for found in debts)
                 positions.append(
                     {
-                        "market": self.deployment.name,
+                        "market": self.name,
                         "account": account,
                         "token": self.tokens[reserve],
                         "supplied_scaled": supplied[account, reserve],
@@ -319,21 +274,7 @@ class _Reader:
         if left_out:
             tokens = ", ".join(self.tokens[i] for i in sorted(strange))
             notes.append(
-                f"{self.deployment.name}: {len(left_out)} of {len(in_debt)} accounts with debt are left out: they owe "
+                f"{self.name}: {len(left_out)} of {len(in_debt)} accounts with debt are left out: they owe "
                 f"or use as collateral {tokens}, whose balances follow rules of their own that are not modelled."
             )
-        return [{"market": self.deployment.name, "account": account} for account in accounts], positions, notes
-
-
-def _each(target: str, signature: str, arguments: Iterable[Any]) -> list[Call]:
-    """One function of one contract, for each argument."""
-    return [Call(target, signature, (argument,)) for argument in arguments]
-
-
-def _pairs(signature: str, targets: Sequence[str], arguments: Sequence[Any]) -> list[Call]:
-    """One function, of each contract with its own argument."""
-    return [Call(target, signature, (argument,)) for target, argument in zip(targets, arguments, strict=True)]
-
-
-def _bits(word: int, start: int, length: int) -> int:
-    return word >> start & (1 << length) - 1
+        return [{"market": self.name, "account": account} for account in accounts], positions, notes

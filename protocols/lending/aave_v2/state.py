@@ -1,20 +1,12 @@
-"""The state of an Aave v2 pool as arrays, the same in both number systems.
-
-In the exact form a field is a list of ints (or bools), in the fast form a float64 (or bool, or int64) array. Rules
-change the arrays in place.
-"""
+"""The state of an Aave v2 pool as arrays, the same in both number systems."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
-import numpy as np
+from protocols.lending.state import Column, State, arrays, copied
 
-Column = Any
-"""A list in the exact form, an array in the fast form."""
-
-_INDEX_FIELDS = ("offsets", "reserve")
-_FLAG_FIELDS = ("active", "collateral", "borrowing")
+__all__ = ["Column", "Indices", "Positions", "Reserves", "State", "copied", "to_fast"]
 
 
 class Reserves(NamedTuple):
@@ -113,22 +105,9 @@ class Indices(NamedTuple):
     debt: Column
 
 
-State = TypeVar("State", Reserves, Positions, Indices)
+_ROWS = ("offsets", "reserve")
 
 
 def to_fast(state: State) -> State:
-    """A copy of exact state as arrays for compiled rules."""
-
-    def column(name: str, values: Any) -> Any:
-        if name in _INDEX_FIELDS:
-            return np.array(values, dtype=np.int64)
-        if name in _FLAG_FIELDS:
-            return np.array(values, dtype=np.bool_)
-        return np.array([float(value) for value in values], dtype=np.float64)
-
-    return type(state)(*(column(name, values) for name, values in zip(state._fields, state, strict=True)))
-
-
-def copied(state: State) -> State:
-    """A copy of exact state that can be changed without changing this one."""
-    return type(state)(*(list(values) for values in state))
+    """A copy of exact state for compiled rules."""
+    return arrays(state, _ROWS)

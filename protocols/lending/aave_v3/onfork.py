@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from chain.calls import Call
 from chain.fork import Fork
 from chain.snapshot import Market
+from protocols.asking import each
 from protocols.lending.aave_v3.versions import V33, version_of
-from protocols.onfork import Hand
+from protocols.onfork import Hand, logs_of, read_all, word
 
 # keccak256 of LiquidationCall(address,address,address,uint256,uint256,address,bool)
 # and of Transfer(address,address,uint256)
@@ -21,7 +22,6 @@ _RESERVE_DATA = (
     "(uint256,uint128,uint128,uint128,uint128,uint128,uint40,uint16,address,address,address,address,uint128,uint128,uint128)"
 )
 _LIQUIDATE = "liquidationCall(address,address,address,uint256,bool)()"
-_BUNDLE = 500
 
 
 class OnFork:
@@ -47,12 +47,8 @@ class OnFork:
 
     def liquidatable(self, accounts: Sequence[str]) -> dict[str, int]:
         """Accounts with a health factor below 1 by ``getUserAccountData``, and that factor, wad."""
-        found: dict[str, int] = {}
-        for start in range(0, len(accounts), _BUNDLE):
-            some = accounts[start : start + _BUNDLE]
-            answers = self.fork.read_all([Call(self.pool, _ACCOUNT_DATA, (account,)) for account in some])
-            found |= {account: answer[5] for account, answer in zip(some, answers, strict=True) if answer[5] < 10**18}
-        return found
+        answers = read_all(self.fork, each(self.pool, _ACCOUNT_DATA, accounts))
+        return {account: answer[5] for account, answer in zip(accounts, answers, strict=True) if answer[5] < 10**18}
 
     def liquidate(self, collateral: str, debt: str, account: str, amount_raw: int) -> tuple[int, int, int]:
         """Liquidate; raises chain.fork.Reverted.
@@ -66,13 +62,12 @@ class OnFork:
         receipt = self.hand.act(Call(self.pool, _LIQUIDATE, (collateral, debt, account, amount_raw, False)))
         a_token, treasury = self._a_token(collateral)
         repaid = received = fee = 0
-        for log in receipt.logs:
-            if log.address == self.pool and log.topics[0] == LIQUIDATION_CALL:
-                repaid, received = (int.from_bytes(log.data[i : i + 32], "big") for i in (0, 32))
-            elif log.address == a_token and log.topics[0] == TRANSFER:
-                sender, recipient = ("0x" + topic.hex()[-40:] for topic in log.topics[1:3])
-                if sender == account and recipient == treasury:
-                    fee += int.from_bytes(log.data[:32], "big")
+        for log in logs_of(receipt, self.pool, LIQUIDATION_CALL):
+            repaid, received = word(log, 0), word(log, 1)
+        for log in logs_of(receipt, a_token, TRANSFER):
+            sender, recipient = ("0x" + topic.hex()[-40:] for topic in log.topics[1:3])
+            if sender == account and recipient == treasury:
+                fee += word(log, 0)
         return repaid, received, fee
 
     def deficit(self, token: str) -> int:

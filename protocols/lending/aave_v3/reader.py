@@ -6,18 +6,18 @@ transferred. Source of the layouts: DataTypes.sol and ReserveConfiguration.sol o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from chain.calls import Call, CallFailed, read
+from chain.calls import Call, CallFailed
 from chain.deployments import Deployment
 from chain.errors import UnsupportedError
-from chain.events import scan
 from chain.node import Block, Node, Progress
 from chain.snapshot import ORACLES, TOKENS, Market
+from protocols.asking import NOBODY, Source, bits, each, pairs
 from protocols.lending.aave_v3 import tables
 from protocols.lending.aave_v3.versions import V31, V32, V33, V34, V36, V37, Version, version_of
-from protocols.reading import Reading, Rows, symbols
+from protocols.reading import FEED_COLUMNS, Reading, Rows, ask_feeds, oracle_rows, token_rows
 
 REVISIONS = {
     1: "3.0",
@@ -36,10 +36,7 @@ REVISIONS = {
 
 # keccak256("Borrow(address,address,address,uint256,uint8,uint256,uint16)")
 BORROW = "0xb3d084820fb1a9decffb176436bd02558d15fac9b0ddfed8c465bc7359d7dce0"
-BUNDLE = 1000
-"""Balances asked for in one bundle: each costs the node little."""
 _CATEGORIES = 255
-_NOBODY = "0x" + "0" * 40
 
 _EARLY_RATES = {
     "optimal_usage_ray": "OPTIMAL_USAGE_RATIO",
@@ -74,32 +71,33 @@ def read_deployment(node: Node, block: Block, deployment: Deployment, progress: 
     NodeError
         If the node does not answer.
     """
-    return _Reader(node, block, deployment, progress).reading()
+    return _Reader(Source(node, block, deployment, progress)).reading()
 
 
 class _Reader:
-    def __init__(self, node: Node, block: Block, deployment: Deployment, progress: Callable[[str], Progress]) -> None:
-        self.node, self.block, self.deployment, self.progress = node, block, deployment, progress
+    def __init__(self, source: Source) -> None:
+        deployment = source.deployment
+        self.source, self.name = source, deployment.name
         provider = deployment.addresses["provider"]
-        self.pool, self.oracle, sentinel = self._read(
+        self.pool, self.oracle, sentinel = source.read(
             [
                 Call(provider, "getPool()(address)"),
                 Call(provider, "getPriceOracle()(address)"),
                 Call(provider, "getPriceOracleSentinel()(address)"),
             ]
         )
-        revision, self.tokens, self.unit, *allowed = self._read(
+        revision, self.tokens, self.unit, *allowed = source.read(
             [
                 Call(self.pool, "POOL_REVISION()(uint256)"),
                 Call(self.pool, "getReservesList()(address[])"),
                 Call(self.oracle, "BASE_CURRENCY_UNIT()(uint256)"),
-                *([Call(sentinel, "isLiquidationAllowed()(bool)")] if sentinel != _NOBODY else []),
+                *([Call(sentinel, "isLiquidationAllowed()(bool)")] if sentinel != NOBODY else []),
             ]
         )
         self.version = self._version(revision)
         if not all(allowed):
             raise UnsupportedError(
-                f"{deployment.name}: the sequencer sentinel {sentinel} blocks liquidations at block {block.number}, "
+                f"{self.name}: the sequencer sentinel {sentinel} blocks liquidations at block {source.block.number}, "
                 "which is not modelled; choose a block outside its grace period"
             )
 
@@ -113,12 +111,14 @@ class _Reader:
         reserves = [self._reserve(i, pool, contracts, i in strange) for i in range(len(self.tokens))]
         categories, members = self._emodes(pool)
         accounts, positions, notes = self._accounts(reserves, strange)
-        addresses = {"pool": self.pool, "oracle": self.oracle, "provider": self.deployment.addresses["provider"]}
+        addresses = {"pool": self.pool, "oracle": self.oracle, "provider": self.source.deployment.addresses["provider"]}
         return Reading(
-            (Market(self.deployment.name, tables.PROTOCOL, self.version.name, addresses),),
+            (Market(self.name, tables.PROTOCOL, self.version.name, addresses),),
             {
-                TOKENS: self._tokens(reserves),
-                ORACLES: self._oracles(pool, contracts),
+                TOKENS: token_rows(self.source, self.tokens, [bits(row[0], 48, 8) for row in data]),
+                ORACLES: oracle_rows(
+                    self.name, self.tokens, pool["feed"], pool["price"], contracts, unit_raw=self.unit
+                ),
                 tables.RESERVES: reserves,
                 tables.EMODES: categories,
                 tables.EMODE_RESERVES: members,
@@ -130,10 +130,10 @@ class _Reader:
 
     def _version(self, revision: int) -> Version:
         """The version of the contracts: as the address book says, else by the pool's revision."""
-        name = self.deployment.version or REVISIONS.get(revision)
+        name = self.source.deployment.version or REVISIONS.get(revision)
         if name is None:
             raise UnsupportedError(
-                f"{self.deployment.name}: POOL_REVISION {revision} is of no Aave v3 version known here; "
+                f"{self.name}: POOL_REVISION {revision} is of no Aave v3 version known here; "
                 "where the deployment is a fork, give its version in the deployments file"
             )
         return version_of(name)
@@ -144,21 +144,21 @@ class _Reader:
         """What the pool and its oracle say of each reserve, and of each e-mode category."""
         code, pool, oracle = self.version.code, self.pool, self.oracle
         columns = {
-            "data": _each(pool, _RESERVE_DATA, self.tokens),
-            "feed": _each(oracle, "getSourceOfAsset(address)(address)", self.tokens),
-            "price": _each(oracle, "getAssetPrice(address)(uint256)", self.tokens),
+            "data": each(pool, _RESERVE_DATA, self.tokens),
+            "feed": each(oracle, "getSourceOfAsset(address)(address)", self.tokens),
+            "price": each(oracle, "getAssetPrice(address)(uint256)", self.tokens),
         }
         if code >= V31:
-            columns["cash"] = _each(pool, "getVirtualUnderlyingBalance(address)(uint128)", self.tokens)
-            columns["grace"] = _each(pool, "getLiquidationGracePeriod(address)(uint40)", self.tokens)
+            columns["cash"] = each(pool, "getVirtualUnderlyingBalance(address)(uint128)", self.tokens)
+            columns["grace"] = each(pool, "getLiquidationGracePeriod(address)(uint40)", self.tokens)
         if code >= V33:
-            columns["deficit"] = _each(pool, "getReserveDeficit(address)(uint256)", self.tokens)
+            columns["deficit"] = each(pool, "getReserveDeficit(address)(uint256)", self.tokens)
         ids = range(1, _CATEGORIES + 1)
         if code < V32:
-            columns["emode"] = _each(pool, "getEModeCategoryData(uint8)((uint16,uint16,uint16,address,string))", ids)
+            columns["emode"] = each(pool, "getEModeCategoryData(uint8)((uint16,uint16,uint16,address,string))", ids)
         else:
-            columns["emode"] = _each(pool, "getEModeCategoryCollateralConfig(uint8)((uint16,uint16,uint16))", ids)
-        return self._columns(columns)
+            columns["emode"] = each(pool, "getEModeCategoryCollateralConfig(uint8)((uint16,uint16,uint16))", ids)
+        return self.source.columns(columns)
 
     def _contract_columns(self, data: Sequence[Any], feeds: Sequence[str]) -> dict[str, list[Any]]:
         """What each reserve's own contracts say: its tokens, its rate strategy, its price feed."""
@@ -167,46 +167,28 @@ class _Reader:
             "supply": [Call(t, "scaledTotalSupply()(uint256)") for t in a_tokens],
             "debt": [Call(t, "scaledTotalSupply()(uint256)") for t in debt_tokens],
             "treasury": [Call(t, "RESERVE_TREASURY_ADDRESS()(address)") for t in a_tokens],
-            "stable_debt": [Call(t, "totalSupply()(uint256)") for t in stable if t != _NOBODY],
-            "round": [Call(f, "latestRoundData()(uint80,int256,uint256,uint256,uint80)") for f in feeds],
-            "text": [Call(f, "description()(string)") for f in feeds],
-        }
+            "stable_debt": [Call(t, "totalSupply()(uint256)") for t in stable if t != NOBODY],
+        } | ask_feeds(feeds)
         if self.version.code < V34:
             columns["discount"] = [Call(t, "getDiscountToken()(address)") for t in debt_tokens]
         if self.version.code < V31:
-            columns["cash"] = _pairs("balanceOf(address)(uint256)", self.tokens, a_tokens)
+            columns["cash"] = pairs(self.tokens, "balanceOf(address)(uint256)", a_tokens)
             for name, function in _EARLY_RATES.items():
                 columns[name] = [Call(s, f"{function}()(uint256)") for s in strategies]
         else:
             rates = "getInterestRateDataBps(address)((uint16,uint32,uint32,uint32))"
-            columns["rates"] = _pairs(rates, strategies, self.tokens)
-        found = self._columns(columns, may_fail=("round", "text", "stable_debt", "discount", "rates"))
+            columns["rates"] = pairs(strategies, rates, self.tokens)
+        found = self.source.columns(columns, may_fail=(*FEED_COLUMNS, "stable_debt", "discount", "rates"))
         scaled = "scaledBalanceOf(address)(uint256)"
-        return found | self._columns({"treasury_scaled": _pairs(scaled, a_tokens, found["treasury"])})
-
-    def _columns(self, columns: Mapping[str, Sequence[Call]], may_fail: Sequence[str] = ()) -> dict[str, list[Any]]:
-        """The results of several lists of calls, read together."""
-        results = iter(self._read([call for calls in columns.values() for call in calls], require=False))
-        found = {name: [next(results) for _ in calls] for name, calls in columns.items()}
-        for name, values in found.items():
-            failed = next((value for value in values if isinstance(value, CallFailed)), None)
-            if failed and name not in may_fail:
-                raise failed
-        return found
-
-    def _read(self, calls: Sequence[Call], require: bool = True, what: str = "") -> list[Any]:
-        progress = self.progress(what) if what else None
-        return read(self.node, self.block, calls, require=require, bundle=BUNDLE, progress=progress)
+        return found | self.source.columns({"treasury_scaled": pairs(a_tokens, scaled, found["treasury"])})
 
     # --- what becomes of it -------------------------------------------------------------------------------------
 
     def _refuse_stable_debt(self, data: Sequence[Any], supplies: Sequence[Any]) -> None:
-        with_token = [token for token, row in zip(self.tokens, data, strict=True) if row[9] != _NOBODY]
+        with_token = [token for token, row in zip(self.tokens, data, strict=True) if row[9] != NOBODY]
         for token, supply in zip(with_token, supplies, strict=True):
             if not isinstance(supply, CallFailed) and supply:
-                raise UnsupportedError(
-                    f"{self.deployment.name}: reserve {token} has stable-rate debt, which is not modelled"
-                )
+                raise UnsupportedError(f"{self.name}: reserve {token} has stable-rate debt, which is not modelled")
 
     def _strange_debts(self, data: Sequence[Any], contracts: Mapping[str, list[Any]]) -> set[int]:
         """Before 3.4: rows of the reserves whose debt grows by other rules than the pool's. GHO's has discounts for
@@ -215,7 +197,7 @@ class _Reader:
         return {
             i
             for i, (row, discount) in enumerate(zip(data, contracts["discount"], strict=True))
-            if not isinstance(discount, CallFailed) or (uncounted and not _bits(row[0], 252, 1))
+            if not isinstance(discount, CallFailed) or (uncounted and not bits(row[0], 252, 1))
         }
 
     def _reserve(
@@ -229,7 +211,7 @@ class _Reader:
             return int(pool[name][i]) if name in pool else 0
 
         return {
-            "market": self.deployment.name,
+            "market": self.name,
             "token": self.tokens[i],
             "id": data[7],
             "a_token": data[8],
@@ -246,22 +228,22 @@ class _Reader:
             "treasury_scaled": contracts["treasury_scaled"][i],
             "deficit_raw": optional("deficit"),
             "isolated_debt": data[14] if isolation else 0,
-            "unit": 10 ** _bits(config, 48, 8),
+            "unit": 10 ** bits(config, 48, 8),
             "price_raw": pool["price"][i],
-            "ltv_bps": _bits(config, 0, 16),
-            "threshold_bps": _bits(config, 16, 16),
-            "bonus_bps": _bits(config, 32, 16),
-            "reserve_factor_bps": _bits(config, 64, 16),
-            "fee_bps": _bits(config, 152, 16),
-            "debt_ceiling": _bits(config, 212, 40) if isolation else 0,
+            "ltv_bps": bits(config, 0, 16),
+            "threshold_bps": bits(config, 16, 16),
+            "bonus_bps": bits(config, 32, 16),
+            "reserve_factor_bps": bits(config, 64, 16),
+            "fee_bps": bits(config, 152, 16),
+            "debt_ceiling": bits(config, 212, 40) if isolation else 0,
             "grace_until": optional("grace"),
-            "active": bool(_bits(config, 56, 1)),
-            "paused": bool(_bits(config, 60, 1)),
+            "active": bool(bits(config, 56, 1)),
+            "paused": bool(bits(config, 60, 1)),
             **(dict.fromkeys(_EARLY_RATES, 0) if strange else self._rates(i, contracts)),
-            "supply_cap": _bits(config, 116, 36),
-            "borrow_cap": _bits(config, 80, 36),
-            "frozen": bool(_bits(config, 57, 1)),
-            "borrowing_enabled": bool(_bits(config, 58, 1)),
+            "supply_cap": bits(config, 116, 36),
+            "borrow_cap": bits(config, 80, 36),
+            "frozen": bool(bits(config, 57, 1)),
+            "borrowing_enabled": bool(bits(config, 58, 1)),
         }
 
     def _rates(self, i: int, contracts: Mapping[str, list[Any]]) -> dict[str, int]:
@@ -272,29 +254,6 @@ class _Reader:
             return dict(zip(_EARLY_RATES, (bps * 10**23 for bps in contracts["rates"][i]), strict=True))
         return {name: contracts[name][i] for name in _EARLY_RATES}
 
-    def _tokens(self, reserves: Rows) -> Rows:
-        names = symbols(self.node, self.block, self.tokens)
-        return [
-            {"token": token, "symbol": symbol, "decimals": len(str(row["unit"])) - 1}
-            for token, symbol, row in zip(self.tokens, names, reserves, strict=True)
-        ]
-
-    def _oracles(self, pool: Mapping[str, list[Any]], contracts: Mapping[str, list[Any]]) -> Rows:
-        columns = zip(self.tokens, pool["feed"], pool["price"], contracts["text"], contracts["round"], strict=True)
-        return [
-            {
-                "market": self.deployment.name,
-                "token": token,
-                "numeraire": "",
-                "feed": feed,
-                "description": "" if isinstance(text, CallFailed) else text,
-                "price_raw": price,
-                "unit_raw": self.unit,
-                "published_at": 0 if isinstance(answer, CallFailed) else answer[3],
-            }
-            for token, feed, price, text, answer in columns
-        ]
-
     def _emodes(self, pool: Mapping[str, list[Any]]) -> tuple[Rows, Rows]:
         """Rows of the categories in use, and of the reserves in them."""
         used = [category for category, config in enumerate(pool["emode"], start=1) if config[1]]
@@ -302,16 +261,16 @@ class _Reader:
             return self._early_emodes(used, pool)
         code = self.version.code
         columns = {
-            "label": _each(self.pool, "getEModeCategoryLabel(uint8)(string)", used),
-            "collateral": _each(self.pool, "getEModeCategoryCollateralBitmap(uint8)(uint128)", used),
-            "borrowable": _each(self.pool, "getEModeCategoryBorrowableBitmap(uint8)(uint128)", used),
+            "label": each(self.pool, "getEModeCategoryLabel(uint8)(string)", used),
+            "collateral": each(self.pool, "getEModeCategoryCollateralBitmap(uint8)(uint128)", used),
+            "borrowable": each(self.pool, "getEModeCategoryBorrowableBitmap(uint8)(uint128)", used),
         }
         if code >= V36:
-            columns["ltv_zero"] = _each(self.pool, "getEModeCategoryLtvzeroBitmap(uint8)(uint128)", used)
+            columns["ltv_zero"] = each(self.pool, "getEModeCategoryLtvzeroBitmap(uint8)(uint128)", used)
         if code >= V37:
-            columns["isolated"] = _each(self.pool, "getIsEModeCategoryIsolated(uint8)(bool)", used)
+            columns["isolated"] = each(self.pool, "getIsEModeCategoryIsolated(uint8)(bool)", used)
         none: dict[str, list[Any]] = {"ltv_zero": [0] * len(used), "isolated": [False] * len(used)}
-        found = none | self._columns(columns)
+        found = none | self.source.columns(columns)
         categories, members = [], []
         for row, category in enumerate(used):
             config = pool["emode"][category - 1]
@@ -325,16 +284,16 @@ class _Reader:
     def _early_emodes(self, used: Sequence[int], pool: Mapping[str, list[Any]]) -> tuple[Rows, Rows]:
         """Before 3.2 each reserve names its one category, and a category may have a price source of its own."""
         configs = {category: pool["emode"][category - 1] for category in used}
-        sources = sorted({config[3] for config in configs.values()} - {_NOBODY})
-        prices = self._read(_each(self.oracle, "getAssetPrice(address)(uint256)", sources))
+        sources = sorted({config[3] for config in configs.values()} - {NOBODY})
+        prices = self.source.read(each(self.oracle, "getAssetPrice(address)(uint256)", sources))
         price = dict(zip(sources, prices, strict=True))
         categories = [self._category(c, f[4], f[:3], price.get(f[3], 0), False) for c, f in configs.items()]
-        own = [(token, _bits(data[0], 168, 8)) for token, data in zip(self.tokens, pool["data"], strict=True)]
+        own = [(token, bits(data[0], 168, 8)) for token, data in zip(self.tokens, pool["data"], strict=True)]
         return categories, [self._member(c, token, True, True, False) for token, c in own if c in configs]
 
     def _category(self, category: int, label: str, config: Sequence[int], price: int, isolated: bool) -> dict[str, Any]:
         return {
-            "market": self.deployment.name,
+            "market": self.name,
             "category": category,
             "label": label,
             "ltv_bps": config[0],
@@ -346,7 +305,7 @@ class _Reader:
 
     def _member(self, category: int, token: str, collateral: bool, borrowable: bool, ltv_zero: bool) -> dict[str, Any]:
         return {
-            "market": self.deployment.name,
+            "market": self.name,
             "category": category,
             "token": token,
             "collateral": collateral,
@@ -358,17 +317,9 @@ class _Reader:
 
     def _accounts(self, reserves: Rows, strange: set[int]) -> tuple[Rows, Rows, list[str]]:
         """Rows of the accounts that owe something, and of their balances; and who is left out."""
-        logs = scan(
-            self.node,
-            self.block,
-            self.pool,
-            [BORROW],
-            from_block=self.deployment.from_block,
-            progress=self.progress("scanning for accounts"),
-        )
-        candidates = sorted({"0x" + log.topics[2][-40:] for log in logs})
-        configs = self._read(
-            _each(self.pool, "getUserConfiguration(address)(uint256)", candidates), what="reading accounts"
+        candidates = self.source.accounts(self.pool, [BORROW], place=2)
+        configs = self.source.read(
+            each(self.pool, "getUserConfiguration(address)(uint256)", candidates), what="reading accounts"
         )
         # two bits a reserve: whether the account borrows it, and whether it uses it as collateral
         owes = sum(1 << 2 * row["id"] for row in reserves)
@@ -379,7 +330,7 @@ class _Reader:
         if len(accounts) < len(flags):
             tokens = ", ".join(self.tokens[i] for i in sorted(strange))
             notes.append(
-                f"{self.deployment.name}: {len(flags) - len(accounts)} of {len(flags)} accounts are left out: "
+                f"{self.name}: {len(flags) - len(accounts)} of {len(flags)} accounts are left out: "
                 f"they owe {tokens}, whose debt follows rules of its own that are not modelled."
             )
         wanted = [(a, r) for a in accounts for r in range(len(reserves))]
@@ -387,8 +338,8 @@ class _Reader:
         balance = "scaledBalanceOf(address)(uint256)"
         calls = [Call(reserves[r]["a_token"], balance, (a,)) for a, r in wanted]
         calls += [Call(reserves[r]["debt_token"], balance, (a,)) for a, r in owing]
-        calls += _each(self.pool, "getUserEMode(address)(uint256)", accounts)
-        amounts = iter(self._read(calls, what="reading balances"))
+        calls += each(self.pool, "getUserEMode(address)(uint256)", accounts)
+        amounts = iter(self.source.read(calls, what="reading balances"))
         supplied = {key: next(amounts) for key in wanted}
         owed = {key: next(amounts) for key in owing}
         emodes = [next(amounts) for _ in accounts]
@@ -398,7 +349,7 @@ class _Reader:
             if pair or supplied[account, reserve]:
                 positions.append(
                     {
-                        "market": self.deployment.name,
+                        "market": self.name,
                         "account": account,
                         "token": self.tokens[reserve],
                         "supplied_scaled": supplied[account, reserve],
@@ -407,21 +358,5 @@ class _Reader:
                         "borrowing": bool(pair & 1),
                     }
                 )
-        rows = [
-            {"market": self.deployment.name, "account": a, "emode": e} for a, e in zip(accounts, emodes, strict=True)
-        ]
+        rows = [{"market": self.name, "account": a, "emode": e} for a, e in zip(accounts, emodes, strict=True)]
         return rows, positions, notes
-
-
-def _each(target: str, signature: str, arguments: Iterable[Any]) -> list[Call]:
-    """One function of one contract, for each argument."""
-    return [Call(target, signature, (argument,)) for argument in arguments]
-
-
-def _pairs(signature: str, targets: Sequence[str], arguments: Sequence[Any]) -> list[Call]:
-    """One function, of each contract with its own argument."""
-    return [Call(target, signature, (argument,)) for target, argument in zip(targets, arguments, strict=True)]
-
-
-def _bits(word: int, start: int, length: int) -> int:
-    return word >> start & (1 << length) - 1

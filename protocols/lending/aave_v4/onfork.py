@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chain.calls import Call
-from chain.fork import Fork, Log
+from chain.fork import Fork
 from chain.snapshot import Market
-from protocols.onfork import Hand
+from protocols.asking import each
+from protocols.onfork import Hand, logs_of, read_all, word
 
 # keccak256 of ISpoke.LiquidationCall(uint256,uint256,address,address,bool,uint256,uint256,(int256,int256,uint256),
 # uint256,uint256,uint256) and of IHubBase.Remove(uint256,address,uint256,uint256)
@@ -18,7 +19,6 @@ _ACCOUNT_DATA = "getUserAccountData(address)((uint256,uint256,uint256,uint256,ui
 _RESERVE = "getReserve(uint256)((address,address,uint16,uint8,uint24,uint8,uint32))"
 _LIQUIDATE = "liquidationCall(uint256,uint256,address,uint256,bool)()"
 _DEFICIT = "getSpokeDeficitRay(uint256,address)(uint256)"
-_BUNDLE = 500
 
 
 class OnFork:
@@ -36,7 +36,7 @@ class OnFork:
         self.fork, self.hand = fork, Hand(fork)
         self.spoke = market.addresses["spoke"]
         count = fork.read(Call(self.spoke, "getReserveCount()(uint256)"))
-        reserves = fork.read_all([Call(self.spoke, _RESERVE, (i,)) for i in range(count)])
+        reserves = fork.read_all(each(self.spoke, _RESERVE, range(count)))
         self._reserve = {reserve[0]: i for i, reserve in enumerate(reserves)}
         self._asset = {reserve[0]: (reserve[1], reserve[2]) for reserve in reserves}
 
@@ -46,12 +46,8 @@ class OnFork:
 
     def liquidatable(self, accounts: Sequence[str]) -> dict[str, int]:
         """The accounts that may be liquidated now, each with its health factor (``getUserAccountData``, wad)."""
-        found: dict[str, int] = {}
-        for start in range(0, len(accounts), _BUNDLE):
-            some = accounts[start : start + _BUNDLE]
-            answers = self.fork.read_all([Call(self.spoke, _ACCOUNT_DATA, (account,)) for account in some])
-            found |= {account: answer[2] for account, answer in zip(some, answers, strict=True)}
-        return {account: health for account, health in found.items() if health < 10**18}
+        answers = read_all(self.fork, each(self.spoke, _ACCOUNT_DATA, accounts))
+        return {account: answer[2] for account, answer in zip(accounts, answers, strict=True) if answer[2] < 10**18}
 
     def liquidate(self, collateral: str, debt: str, account: str, amount_raw: int) -> tuple[int, int, int]:
         """Liquidate; raises chain.fork.Reverted.
@@ -65,18 +61,13 @@ class OnFork:
         ids = self._reserve[collateral], self._reserve[debt]
         receipt = self.hand.act(Call(self.spoke, _LIQUIDATE, (*ids, account, amount_raw, False)))
         repaid = removed = received = 0
-        for log in receipt.logs:
-            if log.address == self.spoke and log.topics[0] == LIQUIDATION_CALL:
-                repaid, removed = _word(log, 2), _word(log, 7)
-            elif log.address == self._asset[collateral][0] and log.topics[0] == REMOVE:
-                received = _word(log, 1)
+        for log in logs_of(receipt, self.spoke, LIQUIDATION_CALL):
+            repaid, removed = word(log, 2), word(log, 7)
+        for log in logs_of(receipt, self._asset[collateral][0], REMOVE):
+            received = word(log, 1)
         return repaid, received, removed - received
 
     def deficit(self, token: str) -> int:
         """The spoke's part of the asset's deficit, smallest units rounded up."""
         hub, asset = self._asset[token]
         return -(-int(self.fork.read(Call(hub, _DEFICIT, (asset, self.spoke)))) // 10**27)
-
-
-def _word(log: Log, place: int) -> int:
-    return int.from_bytes(log.data[32 * place : 32 * place + 32], "big")

@@ -13,17 +13,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from chain.calls import Call, CallFailed, read
+from chain.calls import Call
 from chain.deployments import Deployment
 from chain.errors import UnsupportedError
-from chain.events import scan
 from chain.node import Block, Node, Progress
 from chain.snapshot import ORACLES, TOKENS, Market, Snapshot
 from chain.tables import Table
+from protocols.asking import Source, each
 from protocols.lending.aave_v4 import tables
 from protocols.lending.aave_v4.hub import accrue, drawn_rate
 from protocols.lending.aave_v4.versions import V0511, VERSIONS, version_of
-from protocols.reading import Reading, Rows, symbols
+from protocols.reading import FEED_COLUMNS, Reading, Rows, ask_feeds, oracle_rows, token_rows
 
 # keccak256("Borrow(uint256,address,address,uint256,uint256)")
 BORROW = "0xef18174796a5d2f91d51dc5e907a4d7867bbd6e800f6225168e0453d581d0dcd"
@@ -69,14 +69,15 @@ def read_deployment(node: Node, block: Block, deployment: Deployment, progress: 
     NodeError
         If the node does not answer.
     """
-    return _Reader(node, block, deployment, progress).reading()
+    return _Reader(Source(node, block, deployment, progress, BUNDLE)).reading()
 
 
 class _Reader:
-    def __init__(self, node: Node, block: Block, deployment: Deployment, progress: Callable[[str], Progress]) -> None:
-        self.node, self.block, self.deployment, self.progress = node, block, deployment, progress
+    def __init__(self, source: Source) -> None:
+        deployment = source.deployment
+        self.source, self.name = source, deployment.name
         self.spoke = deployment.addresses["spoke"]
-        self.oracle, count, self.terms, revision = self._read(
+        self.oracle, count, self.terms, revision = source.read(
             [
                 Call(self.spoke, "ORACLE()(address)"),
                 Call(self.spoke, "getReserveCount()(uint256)"),
@@ -85,14 +86,14 @@ class _Reader:
             ]
         )
         self.ids = range(count)
-        self.reserves = self._read([Call(self.spoke, _RESERVE, (i,)) for i in self.ids])
+        self.reserves = source.read(each(self.spoke, _RESERVE, self.ids))
         self.tokens = [reserve[0] for reserve in self.reserves]
         self.assets = [(reserve[1], reserve[2]) for reserve in self.reserves]
         self.version = self._version(revision)
         twice = next((token for token in self.tokens if self.tokens.count(token) > 1), None)
         if twice:
             raise UnsupportedError(
-                f"{deployment.name}: the spoke lists token {twice} from two hubs, and a market here has a token once"
+                f"{self.name}: the spoke lists token {twice} from two hubs, and a market here has a token once"
             )
 
     def reading(self) -> Reading:
@@ -100,15 +101,13 @@ class _Reader:
         prices, oracles = self._prices()
         assets, rates = self._assets()
         accounts, positions, data = self._accounts()
-        market = Market(
-            self.deployment.name, tables.PROTOCOL, self.version, {"spoke": self.spoke, "oracle": self.oracle}
-        )
+        market = Market(self.name, tables.PROTOCOL, self.version, {"spoke": self.spoke, "oracle": self.oracle})
         rows = {
-            TOKENS: self._tokens(),
+            TOKENS: token_rows(self.source, self.tokens, [reserve[3] for reserve in self.reserves]),
             ORACLES: oracles,
             tables.SPOKES: [
                 {
-                    "market": self.deployment.name,
+                    "market": self.name,
                     "target_health_wad": self.terms[0],
                     "max_bonus_health_wad": self.terms[1],
                     "bonus_factor_bps": self.terms[2],
@@ -125,59 +124,38 @@ class _Reader:
 
     def _version(self, revision: int) -> str:
         """The version of the contracts: as the address book says, else by the revisions of spoke and hubs."""
-        if self.deployment.version:
-            return version_of(self.deployment.version).name
+        if self.source.deployment.version:
+            return version_of(self.source.deployment.version).name
         hubs = sorted({hub for hub, _ in self.assets})
-        revisions = [revision, *self._read([Call(hub, "HUB_REVISION()(uint64)") for hub in hubs])]
+        revisions = [revision, *self.source.read([Call(hub, "HUB_REVISION()(uint64)") for hub in hubs])]
         if set(revisions) != {REVISION}:
             raise UnsupportedError(
-                f"{self.deployment.name}: SPOKE_REVISION and HUB_REVISION {revisions} are of no Aave v4 version known "
+                f"{self.name}: SPOKE_REVISION and HUB_REVISION {revisions} are of no Aave v4 version known "
                 f"here; there are rules for {', '.join(VERSIONS)}"
             )
         return V0511
 
-    def _read(self, calls: Sequence[Call], require: bool = True, what: str = "") -> list[Any]:
-        progress = self.progress(what) if what else None
-        return read(self.node, self.block, calls, require=require, bundle=BUNDLE, progress=progress)
-
     # --- the spoke and its hubs ---------------------------------------------------------------------------------
-
-    def _tokens(self) -> Rows:
-        names = symbols(self.node, self.block, self.tokens)
-        rows = zip(self.tokens, names, self.reserves, strict=True)
-        return [{"token": token, "symbol": symbol, "decimals": reserve[3]} for token, symbol, reserve in rows]
 
     def _prices(self) -> tuple[list[int], Rows]:
         """What the spoke's oracle says, and its feeds."""
-        calls = [Call(self.oracle, "getReserveSource(uint256)(address)", (i,)) for i in self.ids]
-        calls += [Call(self.oracle, "getReservePrice(uint256)(uint256)", (i,)) for i in self.ids]
-        answers = self._read(calls)
-        feeds, prices = answers[: len(self.ids)], answers[len(self.ids) :]
-        asked = [Call(feed, "description()(string)") for feed in feeds]
-        asked += [Call(feed, "latestRoundData()(uint80,int256,uint256,uint256,uint80)") for feed in feeds]
-        told = self._read(asked, require=False)
-        columns = zip(self.tokens, feeds, prices, told[: len(feeds)], told[len(feeds) :], strict=True)
-        return prices, [
+        found = self.source.columns(
             {
-                "market": self.deployment.name,
-                "token": token,
-                "numeraire": "",
-                "feed": feed,
-                "description": "" if isinstance(text, CallFailed) else text,
-                "price_raw": price,
-                "unit_raw": UNIT,
-                "published_at": 0 if isinstance(answer, CallFailed) else answer[3],
+                "feed": each(self.oracle, "getReserveSource(uint256)(address)", self.ids),
+                "price": each(self.oracle, "getReservePrice(uint256)(uint256)", self.ids),
             }
-            for token, feed, price, text, answer in columns
-        ]
+        )
+        feeds, prices = found["feed"], found["price"]
+        told = self.source.columns(ask_feeds(feeds), may_fail=FEED_COLUMNS)
+        return prices, oracle_rows(self.name, self.tokens, feeds, prices, told, unit_raw=UNIT)
 
     def _reserves(self, prices: Sequence[int]) -> Rows:
-        configs = self._read([Call(self.spoke, _RESERVE_CONFIG, (i,)) for i in self.ids])
-        shares = self._read([Call(hub, _SPOKE, (asset, self.spoke)) for hub, asset in self.assets])
+        configs = self.source.read(each(self.spoke, _RESERVE_CONFIG, self.ids))
+        shares = self.source.read([Call(hub, _SPOKE, (asset, self.spoke)) for hub, asset in self.assets])
         rows = zip(self.ids, self.reserves, configs, shares, prices, strict=True)
         return [
             {
-                "market": self.deployment.name,
+                "market": self.name,
                 "reserve_id": i,
                 "token": reserve[0],
                 "hub": reserve[1],
@@ -206,10 +184,10 @@ class _Reader:
 
     def _configs(self) -> Rows:
         keys = [(i, key) for i, reserve in zip(self.ids, self.reserves, strict=True) for key in range(reserve[6] + 1)]
-        configs = self._read([Call(self.spoke, _DYNAMIC_CONFIG, key) for key in keys])
+        configs = self.source.read([Call(self.spoke, _DYNAMIC_CONFIG, key) for key in keys])
         return [
             {
-                "market": self.deployment.name,
+                "market": self.name,
                 "reserve_id": i,
                 "key": key,
                 "collateral_factor_bps": config[0],
@@ -221,17 +199,22 @@ class _Reader:
 
     def _assets(self) -> tuple[Rows, list[int]]:
         """Rows of the hubs' assets, and the rate that each hub would set now."""
-        calls = [Call(hub, _ASSET, (asset,)) for hub, asset in self.assets]
-        calls += [Call(hub, "getAssetDrawnRate(uint256)(uint256)", (asset,)) for hub, asset in self.assets]
-        answers = self._read(calls)
-        found, rates = answers[: len(self.assets)], answers[len(self.assets) :]
-        asked = [Call(data[13], _RATES, (asset,)) for data, (_, asset) in zip(found, self.assets, strict=True)]
-        asked += [Call(hub, _SPOKE, (asset, data[15])) for data, (hub, asset) in zip(found, self.assets, strict=True)]
-        told = self._read(asked)
-        columns = zip(self.assets, found, told[: len(found)], told[len(found) :], strict=True)
+        found = self.source.columns(
+            {
+                "data": [Call(hub, _ASSET, (asset,)) for hub, asset in self.assets],
+                "rate": [Call(hub, "getAssetDrawnRate(uint256)(uint256)", (asset,)) for hub, asset in self.assets],
+            }
+        )
+        of_asset = list(zip(self.assets, found["data"], strict=True))
+        told = self.source.columns(
+            {
+                "model": [Call(data[13], _RATES, (asset,)) for (_, asset), data in of_asset],
+                "receiver": [Call(hub, _SPOKE, (asset, data[15])) for (hub, asset), data in of_asset],
+            }
+        )
         rows = [
             {
-                "market": self.deployment.name,
+                "market": self.name,
                 "hub": hub,
                 "asset_id": asset,
                 "token": data[12],
@@ -253,37 +236,29 @@ class _Reader:
                 "slope1_ray": model[2] * _BPS_IN_RAY,
                 "slope2_ray": model[3] * _BPS_IN_RAY,
             }
-            for (hub, asset), data, model, receiver in columns
+            for ((hub, asset), data), model, receiver in zip(of_asset, told["model"], told["receiver"], strict=True)
         ]
-        return rows, rates
+        return rows, found["rate"]
 
     # --- accounts -----------------------------------------------------------------------------------------------
 
     def _accounts(self) -> tuple[Rows, Rows, list[tuple[int, ...]]]:
         """Rows of the accounts that owe something, and of their balances; and the contract's data of each."""
-        logs = scan(
-            self.node,
-            self.block,
-            self.spoke,
-            [BORROW],
-            from_block=self.deployment.from_block,
-            progress=self.progress("scanning for accounts"),
-        )
-        candidates = sorted({"0x" + log.topics[3][-40:] for log in logs})
-        answers = self._read([Call(self.spoke, _ACCOUNT_DATA, (a,)) for a in candidates], what="reading accounts")
+        candidates = self.source.accounts(self.spoke, [BORROW], place=3)
+        answers = self.source.read(each(self.spoke, _ACCOUNT_DATA, candidates), what="reading accounts")
         data = {account: answer for account, answer in zip(candidates, answers, strict=True) if answer[6]}
         wanted = [(i, account) for account in data for i in self.ids]
-        flags = self._read([Call(self.spoke, _STATUS, key) for key in wanted], what="reading flags")
+        flags = self.source.read([Call(self.spoke, _STATUS, key) for key in wanted], what="reading flags")
         used = {key: flag for key, flag in zip(wanted, flags, strict=True) if any(flag)}
-        balances = self._read([Call(self.spoke, _POSITION, key) for key in used], what="reading balances")
-        premiums = self._read([Call(self.spoke, "getUserLastRiskPremium(address)(uint256)", (a,)) for a in data])
+        balances = self.source.read([Call(self.spoke, _POSITION, key) for key in used], what="reading balances")
+        premiums = self.source.read(each(self.spoke, "getUserLastRiskPremium(address)(uint256)", data))
         accounts = [
-            {"market": self.deployment.name, "account": account, "risk_premium_bps": premium}
+            {"market": self.name, "account": account, "risk_premium_bps": premium}
             for account, premium in zip(data, premiums, strict=True)
         ]
         positions = [
             {
-                "market": self.deployment.name,
+                "market": self.name,
                 "account": account,
                 "reserve_id": i,
                 "supplied_shares": balance[3],
@@ -303,7 +278,7 @@ class _Reader:
     def _hold_to_views(self, market: Market, rows: Any, rates: Sequence[int], data: Sequence[tuple[int, ...]]) -> None:
         """Refuse contracts whose rates and account data are not what the rules give."""
         content = {schema.name: Table.from_rows(schema, found) for schema, found in rows.items()}
-        block = self.block
+        block = self.source.block
         snapshot = Snapshot(
             block.chain_id, block.number, block.hash, block.timestamp, "node", (market,), {}, tables=content
         )

@@ -1,20 +1,25 @@
-"""The state of Aave v4 as arrays, the same in both number systems: the hubs' assets, one spoke, its accounts.
-
-In the exact form a field is a list of ints (or bools), in the fast form a float64 (or bool, or int64) array. Rules
-change the arrays in place.
-"""
+"""The state of Aave v4 as arrays, the same in both number systems: the hubs' assets, one spoke, its accounts."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-import numpy as np
+from protocols.lending.state import Column, State, arrays, copied
 
-Column = Any
-"""A list in the exact form, an array in the fast form."""
-
-_INDEX_FIELDS = ("asset", "latest_config", "offsets", "reserve", "config")
-_FLAG_FIELDS = ("paused", "frozen", "receive_shares", "active", "halted", "collateral", "borrowing")
+__all__ = [
+    "NO_PREMIUM_THRESHOLD",
+    "Assets",
+    "Column",
+    "Configs",
+    "Liquidation",
+    "Positions",
+    "Reserves",
+    "State",
+    "account_part",
+    "copied",
+    "put_account",
+    "to_fast",
+]
 
 
 class Assets(NamedTuple):
@@ -181,25 +186,12 @@ class Positions(NamedTuple):
     risk_premium_bps: Column
 
 
-State = TypeVar("State", Assets, Reserves, Configs, Positions)
+_ROWS = ("asset", "latest_config", "offsets", "reserve", "config")
 
 
 def to_fast(state: State) -> State:
-    """A copy of exact state as arrays for compiled rules."""
-
-    def column(name: str, values: Any) -> Any:
-        if name in _INDEX_FIELDS:
-            return np.array(values, dtype=np.int64)
-        if name in _FLAG_FIELDS:
-            return np.array(values, dtype=np.bool_)
-        return np.array([float(value) for value in values], dtype=np.float64)
-
-    return type(state)(*(column(name, values) for name, values in zip(state._fields, state, strict=True)))
-
-
-def copied(state: State) -> State:
-    """A copy of exact state that can be changed without changing this one."""
-    return type(state)(*(list(values) for values in state))
+    """A copy of exact state for compiled rules."""
+    return arrays(state, _ROWS)
 
 
 def account_part(positions: Positions, account: int) -> Positions:

@@ -7,115 +7,98 @@ the same share them.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from typing import Any
 
 from chain.errors import InputError
 from chain.snapshot import Market, Snapshot
-from chain.tables import Column, Kind, Schema, Table
+from chain.tables import Column, Schema, Table
 from protocols.lending.aave_v4.market import AaveV4Market, Hubs
 from protocols.lending.aave_v4.state import Assets, Configs, Liquidation, Positions, Reserves
+from protocols.lending.tables import ACCOUNT, MARKET, TOKEN, by_account, one_row, rows_of, tables_of
 
 PROTOCOL = "aave_v4"
 ADAPTER = 1
 """Version of these tables and of the reader that fills them."""
 
-_MARKET: tuple[str, Kind, str] = ("market", "text", "name of the market in the snapshot")
-_HUB: tuple[str, Kind, str] = ("hub", "text", "address of the hub")
-_ASSET: tuple[str, Kind, str] = ("asset_id", "int64", "number of the asset in the hub")
-_RESERVE: tuple[str, Kind, str] = ("reserve_id", "int64", "number of the reserve in the spoke")
-_TOKEN: tuple[str, Kind, str] = ("token", "text", "address of the underlying token")
-_ACCOUNT: tuple[str, Kind, str] = ("account", "text", "address")
-_DEBT: tuple[tuple[str, Kind, str], ...] = (
-    ("drawn_shares", "uint256", "debt, in shares of the drawn index"),
-    ("premium_shares", "uint256", "shares on which premium accrues"),
-    ("premium_offset_ray", "int256", "taken off premium shares times index, smallest units times 1e27"),
+HUB = Column("hub", "text", "address of the hub")
+ASSET = Column("asset_id", "int64", "number of the asset in the hub")
+RESERVE = Column("reserve_id", "int64", "number of the reserve in the spoke")
+DEBT = (
+    Column("drawn_shares", "uint256", "debt, in shares of the drawn index"),
+    Column("premium_shares", "uint256", "shares on which premium accrues"),
+    Column("premium_offset_ray", "int256", "taken off premium shares times index, smallest units times 1e27"),
 )
 
-
-def _schema(table: str, key: Iterable[str], *columns: tuple[str, Kind, str]) -> Schema:
-    return Schema(f"{PROTOCOL}.{table}", tuple(key), tuple(Column(*column) for column in columns))
-
-
-SPOKES = _schema(
-    "spokes",
-    ["market"],
-    _MARKET,
-    ("target_health_wad", "uint256", "health factor that a liquidation may restore"),
-    ("max_bonus_health_wad", "uint256", "health factor at and below which the bonus is highest"),
-    ("bonus_factor_bps", "int64", "bonus at a health factor of 1, as a share of the highest"),
+SPOKES = Schema.of(
+    "aave_v4.spokes",
+    [MARKET],
+    Column("target_health_wad", "uint256", "health factor that a liquidation may restore"),
+    Column("max_bonus_health_wad", "uint256", "health factor at and below which the bonus is highest"),
+    Column("bonus_factor_bps", "int64", "bonus at a health factor of 1, as a share of the highest"),
 )
-ASSETS = _schema(
-    "assets",
-    ["market", "hub", "asset_id"],
-    _MARKET,
-    _HUB,
-    _ASSET,
-    _TOKEN,
-    ("liquidity_raw", "uint256", "cash, smallest units"),
-    ("swept_raw", "uint256", "cash invested elsewhere, smallest units"),
-    ("realized_fees_raw", "uint256", "interest due to the fee receiver, smallest units"),
-    ("added_shares", "uint256", "supply shares of all spokes"),
-    *_DEBT,
-    ("deficit_ray", "uint256", "debt written off and not covered, smallest units times 1e27"),
-    ("drawn_index_ray", "uint256", "as stored at last_update"),
-    ("drawn_rate_ray", "uint256", "a year"),
-    ("last_update", "int64", "unix seconds"),
-    ("liquidity_fee_bps", "int64", "share of interest to the fee receiver"),
-    ("fee_receiver_shares", "uint256", "supply shares of the fee receiver"),
-    ("optimal_usage_ray", "uint256", "interest rate strategy"),
-    ("base_rate_ray", "uint256", "interest rate strategy, a year"),
-    ("slope1_ray", "uint256", "interest rate strategy, a year"),
-    ("slope2_ray", "uint256", "interest rate strategy, a year"),
+ASSETS = Schema.of(
+    "aave_v4.assets",
+    [MARKET, HUB, ASSET],
+    TOKEN,
+    Column("liquidity_raw", "uint256", "cash, smallest units"),
+    Column("swept_raw", "uint256", "cash invested elsewhere, smallest units"),
+    Column("realized_fees_raw", "uint256", "interest due to the fee receiver, smallest units"),
+    Column("added_shares", "uint256", "supply shares of all spokes"),
+    *DEBT,
+    Column("deficit_ray", "uint256", "debt written off and not covered, smallest units times 1e27"),
+    Column("drawn_index_ray", "uint256", "as stored at last_update"),
+    Column("drawn_rate_ray", "uint256", "a year"),
+    Column("last_update", "int64", "unix seconds"),
+    Column("liquidity_fee_bps", "int64", "share of interest to the fee receiver"),
+    Column("fee_receiver_shares", "uint256", "supply shares of the fee receiver"),
+    Column("optimal_usage_ray", "uint256", "interest rate strategy"),
+    Column("base_rate_ray", "uint256", "interest rate strategy, a year"),
+    Column("slope1_ray", "uint256", "interest rate strategy, a year"),
+    Column("slope2_ray", "uint256", "interest rate strategy, a year"),
 )
-RESERVES = _schema(
-    "reserves",
-    ["market", "reserve_id"],
-    _MARKET,
-    _RESERVE,
-    _TOKEN,
-    _HUB,
-    _ASSET,
-    ("unit", "uint256", "smallest units of one token"),
-    ("price_raw", "uint256", "oracle price of one token, 1e-8 US dollars"),
-    ("collateral_risk_bps", "int64", "what it adds to the premium on debt that it backs"),
-    ("latest_key", "int64", "key of the configuration that accounts get with their next action"),
-    ("paused", "bool", ""),
-    ("frozen", "bool", ""),
-    ("receive_shares", "bool", "liquidators may take supply shares"),
-    ("added_shares", "uint256", "supply shares of the spoke"),
-    *_DEBT,
-    ("deficit_ray", "uint256", "the spoke's part of the asset's deficit"),
-    ("premium_threshold_bps", "int64", "most premium shares for drawn shares that the hub allows; 16777215 for any"),
-    ("active", "bool", "the hub lets the spoke act"),
-    ("halted", "bool", "the hub has stopped the spoke but for deficits and premium"),
-    ("borrowable", "bool", ""),
-    ("add_cap", "uint256", "most that the spoke may supply, whole tokens; 2**40 - 1 for any"),
-    ("draw_cap", "uint256", "most that the spoke may owe, whole tokens; 2**40 - 1 for any"),
+RESERVES = Schema.of(
+    "aave_v4.reserves",
+    [MARKET, RESERVE],
+    TOKEN,
+    HUB,
+    ASSET,
+    Column("unit", "uint256", "smallest units of one token"),
+    Column("price_raw", "uint256", "oracle price of one token, 1e-8 US dollars"),
+    Column("collateral_risk_bps", "int64", "what it adds to the premium on debt that it backs"),
+    Column("latest_key", "int64", "key of the configuration that accounts get with their next action"),
+    Column("paused", "bool", ""),
+    Column("frozen", "bool", ""),
+    Column("receive_shares", "bool", "liquidators may take supply shares"),
+    Column("added_shares", "uint256", "supply shares of the spoke"),
+    *DEBT,
+    Column("deficit_ray", "uint256", "the spoke's part of the asset's deficit"),
+    Column(
+        "premium_threshold_bps", "int64", "most premium shares for drawn shares that the hub allows; 16777215 for any"
+    ),
+    Column("active", "bool", "the hub lets the spoke act"),
+    Column("halted", "bool", "the hub has stopped the spoke but for deficits and premium"),
+    Column("borrowable", "bool", ""),
+    Column("add_cap", "uint256", "most that the spoke may supply, whole tokens; 2**40 - 1 for any"),
+    Column("draw_cap", "uint256", "most that the spoke may owe, whole tokens; 2**40 - 1 for any"),
 )
-CONFIGS = _schema(
-    "configs",
-    ["market", "reserve_id", "key"],
-    _MARKET,
-    _RESERVE,
-    ("key", "int64", "of the dynamic configuration, from 0"),
-    ("collateral_factor_bps", "int64", "share of the value that counts against debt"),
-    ("max_bonus_bps", "int64", "highest liquidation bonus, 10500 = 5 %"),
-    ("fee_bps", "int64", "the protocol's share of the bonus"),
+CONFIGS = Schema.of(
+    "aave_v4.configs",
+    [MARKET, RESERVE, Column("key", "int64", "of the dynamic configuration, from 0")],
+    Column("collateral_factor_bps", "int64", "share of the value that counts against debt"),
+    Column("max_bonus_bps", "int64", "highest liquidation bonus, 10500 = 5 %"),
+    Column("fee_bps", "int64", "the protocol's share of the bonus"),
 )
-ACCOUNTS = _schema(
-    "accounts", ["market", "account"], _MARKET, _ACCOUNT, ("risk_premium_bps", "int64", "on its debt, as last set")
+ACCOUNTS = Schema.of(
+    "aave_v4.accounts", [MARKET, ACCOUNT], Column("risk_premium_bps", "int64", "on its debt, as last set")
 )
-POSITIONS = _schema(
-    "positions",
-    ["market", "account", "reserve_id"],
-    _MARKET,
-    _ACCOUNT,
-    _RESERVE,
-    ("supplied_shares", "uint256", "supply shares"),
-    *_DEBT,
-    ("key", "int64", "of the dynamic configuration that holds for it"),
-    ("collateral", "bool", "the account's flag: supplied tokens are used as collateral"),
-    ("borrowing", "bool", "the account's flag: it borrows this reserve"),
+POSITIONS = Schema.of(
+    "aave_v4.positions",
+    [MARKET, ACCOUNT, RESERVE],
+    Column("supplied_shares", "uint256", "supply shares"),
+    *DEBT,
+    Column("key", "int64", "of the dynamic configuration that holds for it"),
+    Column("collateral", "bool", "the account's flag: supplied tokens are used as collateral"),
+    Column("borrowing", "bool", "the account's flag: it borrows this reserve"),
 )
 SCHEMAS = (SPOKES, ASSETS, RESERVES, CONFIGS, ACCOUNTS, POSITIONS)
 
@@ -133,10 +116,8 @@ def load(snapshot: Snapshot) -> list[AaveV4Market]:
     markets = list(snapshot.markets_of(PROTOCOL))
     if not markets:
         return []
-    for schema in SCHEMAS:
-        if schema.name not in snapshot.tables:
-            raise InputError(f"the snapshot has {PROTOCOL} markets but no table {schema.name}")
-    row_of, assets = _assets(snapshot.tables[ASSETS.name])
+    _, every_asset, *_ = tables_of(snapshot, SCHEMAS, PROTOCOL)
+    row_of, assets = _assets(every_asset)
     hubs = Hubs(assets, snapshot.timestamp)
     return [_load(snapshot, market, hubs, row_of) for market in markets]
 
@@ -157,16 +138,12 @@ def _assets(table: Table) -> tuple[dict[tuple[str, int], int], Assets]:
 
 
 def _load(snapshot: Snapshot, market: Market, hubs: Hubs, row_of: dict[tuple[str, int], int]) -> AaveV4Market:
-    def rows(schema: Schema) -> Table:
-        return snapshot.tables[schema.name].where("market", market.name)
-
-    spoke, reserves, accounts = rows(SPOKES), rows(RESERVES), rows(ACCOUNTS)
-    if len(spoke) != 1:
-        raise InputError(f"table {SPOKES.name}: market {market.name} should have one row, not {len(spoke)}")
+    spokes, _, reserves, configurations, accounts, positions = rows_of(snapshot, SCHEMAS, market)
+    spoke = one_row(spokes, market)
     ids = reserves.ints("reserve_id")
     if ids != list(range(len(ids))):
         raise InputError(f"table {RESERVES.name}: market {market.name} should list its reserves from 0, in order")
-    config_of, configs = _configs(rows(CONFIGS))
+    config_of, configs = _configs(configurations)
     return AaveV4Market(
         name=market.name,
         version=market.version,
@@ -175,8 +152,8 @@ def _load(snapshot: Snapshot, market: Market, hubs: Hubs, row_of: dict[tuple[str
         hubs=hubs,
         reserves=_reserves(reserves, row_of, config_of),
         configs=configs,
-        terms=Liquidation(*(spoke.ints(name)[0] for name in Liquidation._fields)),
-        positions=_positions(rows(POSITIONS), accounts, config_of),
+        terms=Liquidation(*(spoke[name] for name in Liquidation._fields)),
+        positions=_positions(positions, accounts, config_of),
     )
 
 
@@ -196,27 +173,23 @@ def _reserves(table: Table, row_of: dict[tuple[str, int], int], config_of: dict[
                 f"table {table.schema.name}, reserve {number}: asset {asset[1]} of hub {asset[0]}, or configuration "
                 f"{config[1]}, is not there"
             )
-    found: dict[str, list[int] | list[bool]] = {
+    found: dict[str, list[Any]] = {
         "asset": [row_of[key] for key in zip(hubs, assets, strict=True)],
         "latest_config": [config_of[key] for key in latest],
     }
     for name in Reserves._fields:
         if name not in found:
-            flag = table.schema.column(name).kind == "bool"
-            found[name] = table.bools(name) if flag else table.ints(name)
+            found[name] = table.values(name)
     return Reserves(**found)
 
 
 def _positions(entries: Table, accounts: Table, config_of: dict[tuple[int, int], int]) -> Positions:
-    addresses = accounts.texts("account")
-    known = set(addresses)
-    by_account: dict[str, list[tuple[int, ...]]] = defaultdict(list)
+    names = accounts.texts("account")
+    known = set(names)
+    found: dict[str, list[tuple[int, ...]]] = defaultdict(list)
     columns = zip(
-        entries.texts("account"),
-        entries.ints("reserve_id"),
-        *(entries.ints(name) for name in ("supplied_shares", "drawn_shares", "premium_shares", "premium_offset_ray")),
-        entries.ints("key"),
-        *(entries.bools(name) for name in ("collateral", "borrowing")),
+        *(entries.values(name) for name in ("account", "reserve_id", "supplied_shares", "drawn_shares")),
+        *(entries.values(name) for name in ("premium_shares", "premium_offset_ray", "key", "collateral", "borrowing")),
         strict=True,
     )
     for number, (account, reserve, *balances, key, collateral, borrowing) in enumerate(columns, start=1):
@@ -226,14 +199,5 @@ def _positions(entries: Table, accounts: Table, config_of: dict[tuple[int, int],
                 f"table {entries.schema.name}, row {number}: account {account}, or configuration {key} of reserve "
                 f"{reserve}, is not there"
             )
-        by_account[account].append((reserve, *balances, config, collateral, borrowing))
-    offsets, flat = [0], list[tuple[int, ...]]()
-    for account in addresses:
-        flat += sorted(by_account[account])
-        offsets.append(len(flat))
-    names = [name for name in Positions._fields if name not in ("offsets", "risk_premium_bps")]
-    return Positions(
-        offsets=offsets,
-        risk_premium_bps=accounts.ints("risk_premium_bps"),
-        **{name: [row[place] for row in flat] for place, name in enumerate(names)},
-    )
+        found[account].append((reserve, *balances, config, collateral, borrowing))
+    return Positions(*[*by_account(found, names, width=8), accounts.ints("risk_premium_bps")])

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from chain.calls import Call
 from chain.errors import UnsupportedError
 from chain.fork import NOBODY, Fork, Receipt, Reverted
 from chain.snapshot import Market
-from protocols.onfork import EXECUTOR, Hand
+from protocols.asking import each
+from protocols.onfork import EXECUTOR, Hand, logs_of, read_all, word
 
 # keccak256 of LiquidateBorrow(address,address,uint256,address,uint256) and of ReservesAdded(address,uint256,uint256)
 LIQUIDATE_BORROW = bytes.fromhex("298637f684da70674f26509b10f07ec2fbc77a335ab1e7d6215a4b2484d8bb52")
 RESERVES_ADDED = bytes.fromhex("a91e67c5ea634cd43a12c5a482724b03de01e85ca68702a53d0c2f45cb7c1dc5")
-_BUNDLE = 500
 
 
 class OnFork:
@@ -41,7 +40,7 @@ class OnFork:
         if not self._priced:
             # Its code goes, so what it answers until it is told otherwise has to be written down first.
             claims = list(self.market_of.values())
-            asked = [Call(self.oracle, "getUnderlyingPrice(address)(uint256)", (claim,)) for claim in claims]
+            asked = each(self.oracle, "getUnderlyingPrice(address)(uint256)", claims)
             self.fork.answer_by_argument(self.oracle, dict(zip(claims, self.fork.read_all(asked), strict=True)))
             self._priced = True
         self.fork.answer_by_argument(self.oracle, {feed: price_raw})
@@ -50,10 +49,8 @@ class OnFork:
         """The accounts that can be liquidated now, each with liquidity less shortfall of ``getAccountLiquidity``."""
         for claim in self.market_of.values():
             self.fork.transact(NOBODY, Call(claim, "accrueInterest()()"))
-        asked = [
-            Call(self.comptroller, "getAccountLiquidity(address)(uint256,uint256,uint256)", (a,)) for a in accounts
-        ]
-        answers = self._read(asked)
+        asked = each(self.comptroller, "getAccountLiquidity(address)(uint256,uint256,uint256)", accounts)
+        answers = read_all(self.fork, asked)
         health = {a: liquidity - shortfall for a, (_, liquidity, shortfall) in zip(accounts, answers, strict=True)}
         free = self.without_shortfall(accounts)
         return {account: health[account] for account in accounts if health[account] < 0 or account in free}
@@ -61,14 +58,14 @@ class OnFork:
     def without_shortfall(self, accounts: Sequence[str]) -> set[str]:
         """Accounts with a debt whose liquidation needs no shortfall: here one in a deprecated market."""
         claims = list(self.market_of.values())
-        answers = self._read([Call(self.comptroller, "isDeprecated(address)(bool)", (claim,)) for claim in claims])
+        answers = read_all(self.fork, each(self.comptroller, "isDeprecated(address)(bool)", claims))
         return self.owing(accounts, [claim for claim, answer in zip(claims, answers, strict=True) if answer])
 
     def owing(self, accounts: Sequence[str], claims: Sequence[str]) -> set[str]:
         """Accounts that owe in some of these markets."""
         pairs = [(account, claim) for account in accounts for claim in claims]
         asked = [Call(claim, "borrowBalanceStored(address)(uint256)", (account,)) for account, claim in pairs]
-        return {account for (account, _), debt in zip(pairs, self._read(asked), strict=True) if debt}
+        return {account for (account, _), debt in zip(pairs, read_all(self.fork, asked), strict=True) if debt}
 
     def liquidate(self, collateral: str, debt: str, account: str, amount_raw: int) -> tuple[int, int, int]:
         """Liquidate and redeem what is got for it; raises chain.fork.Reverted.
@@ -83,8 +80,8 @@ class OnFork:
         before = self.fork.balance(debt, EXECUTOR)
         self.hand.hold(debt, amount_raw)
         receipt = self.act(borrowed, debt, account, amount_raw, seized)
-        (event,) = (log for log in receipt.logs if log.address == borrowed and log.topics[0] == LIQUIDATE_BORROW)
-        repaid = int.from_bytes(event.data[64:96], "big")
+        (event,) = logs_of(receipt, borrowed, LIQUIDATE_BORROW)
+        repaid = word(event, 2)
         self.hand.hold(debt, before)
         held = self.fork.balance(collateral, EXECUTOR)
         claims = self.fork.balance(seized, EXECUTOR)
@@ -102,8 +99,7 @@ class OnFork:
 
     def fee(self, receipt: Receipt, seized: str) -> int:
         """What a liquidation added to the reserves of the collateral's market."""
-        added = [log for log in receipt.logs if log.address == seized and log.topics[0] == RESERVES_ADDED]
-        return sum(int.from_bytes(log.data[32:64], "big") for log in added)
+        return sum(word(log, 1) for log in logs_of(receipt, seized, RESERVES_ADDED))
 
     def accepted(self, receipt: Receipt, target: str) -> Receipt:
         """The receipt of a call that was accepted; some markets return an error number instead of reverting."""
@@ -123,9 +119,3 @@ class OnFork:
             raise UnsupportedError(
                 f"market {claim} is in the chain's own currency, in which no liquidation can be verified"
             ) from None
-
-    def _read(self, calls: Sequence[Call]) -> list[Any]:
-        found: list[Any] = []
-        for start in range(0, len(calls), _BUNDLE):
-            found += self.fork.read_all(calls[start : start + _BUNDLE])
-        return found

@@ -7,28 +7,26 @@ Source of the layouts: Comptroller.sol, CToken.sol and CTokenInterfaces.sol of c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from chain.calls import Call, CallFailed, read
+from chain.calls import Call, CallFailed
 from chain.deployments import Deployment
 from chain.errors import InputError, UnsupportedError
-from chain.events import scan
 from chain.node import AT_BLOCK, Block, Node, Progress
 from chain.snapshot import ORACLES, TOKENS, Market
 from chain.tables import Schema
+from protocols.asking import Source, each
 from protocols.lending.compound_v2 import tables
 from protocols.lending.compound_v2.interest import borrow_rate
 from protocols.lending.compound_v2.ratemodel import answered, questions
 from protocols.lending.compound_v2.state import Markets
 from protocols.lending.compound_v2.versions import version_of
-from protocols.reading import Reading, Rows, symbols
+from protocols.reading import Reading, Rows, token_rows
 
 # keccak256("Borrow(address,uint256,uint256,uint256)")
 BORROW = "0x13ed6866d4e1ee6da46f845c46d7e54120883d75c5ea9a2dacc1c4ca8984ab80"
-BUNDLE = 1000
-"""Balances asked for in one bundle: each costs the node little."""
 DEBT_SLOTS = range(14, 22)
 """Where ``accountBorrows`` may be in a market's storage: in slot 16, and a little later in the oldest."""
 
@@ -68,7 +66,7 @@ def read_deployment(node: Node, block: Block, deployment: Deployment, progress: 
     NodeError
         If the node does not answer.
     """
-    return CompoundReader(node, block, deployment, progress).reading()
+    return CompoundReader(Source(node, block, deployment, progress)).reading()
 
 
 class CompoundReader:
@@ -82,10 +80,10 @@ class CompoundReader:
     no_debt: Mapping[str, Any] = MappingProxyType({})
     """The columns of :meth:`debt_facts` where an account has no debt."""
 
-    def __init__(self, node: Node, block: Block, deployment: Deployment, progress: Callable[[str], Progress]) -> None:
-        self.node, self.block, self.deployment, self.progress = node, block, deployment, progress
-        self.comptroller = deployment.addresses["comptroller"]
-        self.oracle, self.close_factor, listed = self.read(
+    def __init__(self, source: Source) -> None:
+        self.source, self.name = source, source.deployment.name
+        self.comptroller = source.deployment.addresses["comptroller"]
+        self.oracle, self.close_factor, listed = source.read(
             [
                 Call(self.comptroller, "oracle()(address)"),
                 Call(self.comptroller, "closeFactorMantissa()(uint256)"),
@@ -102,20 +100,16 @@ class CompoundReader:
         self.tokens = self._underlying()
         prices = self._prices()
         self.claims = self._kept(prices)
-        names = symbols(self.node, self.block, [self.tokens[claim] for claim in self.claims])
-        decimals = self.read([Call(self.tokens[claim], "decimals()(uint8)") for claim in self.claims])
+        decimals = self.source.read([Call(self.tokens[claim], "decimals()(uint8)") for claim in self.claims])
         rows = self._market_rows(prices, decimals)
         accounts, positions = self._accounts(rows)
         addresses = {"comptroller": self.comptroller, "oracle": self.oracle} | self.more_addresses()
         # By token: which market stands for it.
         addresses |= {row["token"]: row["claim_token"] for row in rows}
         return Reading(
-            (Market(self.deployment.name, self.protocol, self.version, addresses),),
+            (Market(self.name, self.protocol, self.version, addresses),),
             {
-                TOKENS: [
-                    {"token": self.tokens[claim], "symbol": name, "decimals": places}
-                    for claim, name, places in zip(self.claims, names, decimals, strict=True)
-                ],
+                TOKENS: token_rows(self.source, [self.tokens[claim] for claim in self.claims], decimals),
                 ORACLES: self._oracle_rows(rows),
                 self.accounts_table: accounts,
                 self.positions_table: positions,
@@ -128,7 +122,7 @@ class CompoundReader:
 
     def find_version(self) -> str:
         """The version of the contracts."""
-        return version_of(self.deployment.version or "2").name
+        return version_of(self.source.deployment.version or "2").name
 
     def more_addresses(self) -> dict[str, str]:
         """Contracts that executing on a fork needs besides comptroller, oracle and markets."""
@@ -136,24 +130,26 @@ class CompoundReader:
 
     def more_rows(self, markets: Rows) -> dict[Schema, Rows]:
         """Rows of settings and markets, made of what is common to all markets."""
-        settings = self.read(
+        settings = self.source.read(
             [
                 Call(self.comptroller, "liquidationIncentiveMantissa()(uint256)"),
                 Call(self.comptroller, "seizeGuardianPaused()(bool)"),
             ]
         )
-        factors = self.each(self.comptroller, "markets(address)(bool,uint256)", self.claims)
-        name = {"market": self.deployment.name}
+        factors = self.source.read(each(self.comptroller, "markets(address)(bool,uint256)", self.claims))
+        name = {"market": self.name}
         values = {"close_factor_wad": self.close_factor, "incentive_wad": settings[0], "seize_paused": settings[1]}
         rows = [row | {"collateral_factor_wad": factor[1]} for row, factor in zip(markets, factors, strict=True)]
         return {tables.SETTINGS: [name | values], tables.MARKETS: rows}
 
     def flags(self) -> list[dict[str, Any]]:
         """Of each kept market: whether it is listed, whether borrowing is paused, what it keeps of a seizure."""
-        listed = self.each(self.comptroller, "markets(address)(bool,uint256)", self.claims)
-        paused = self.each(self.comptroller, "borrowGuardianPaused(address)(bool)", self.claims)
+        listed = self.source.read(each(self.comptroller, "markets(address)(bool,uint256)", self.claims))
+        paused = self.source.read(each(self.comptroller, "borrowGuardianPaused(address)(bool)", self.claims))
         # The oldest markets keep nothing, and have no such function.
-        shares = self.read([Call(c, "protocolSeizeShareMantissa()(uint256)") for c in self.claims], require=False)
+        shares = self.source.read(
+            [Call(c, "protocolSeizeShareMantissa()(uint256)") for c in self.claims], require=False
+        )
         return [
             {"listed": row[0], "borrow_paused": pause, "seize_share_wad": 0 if isinstance(share, CallFailed) else share}
             for row, pause, share in zip(listed, paused, shares, strict=True)
@@ -171,14 +167,14 @@ class CompoundReader:
 
     def _underlying(self) -> dict[Claim, str]:
         """Each market's token; the wrapped form of the chain's own currency where a market is in that."""
-        answers = self.read([Call(claim, "underlying()(address)") for claim in self.all], require=False)
+        answers = self.source.read([Call(claim, "underlying()(address)") for claim in self.all], require=False)
         found = {}
         for claim, answer in zip(self.all, answers, strict=True):
             native = isinstance(answer, CallFailed)
-            token = self.deployment.addresses.get("wrapped_native") if native else answer
+            token = self.source.deployment.addresses.get("wrapped_native") if native else answer
             if token is None:
                 raise InputError(
-                    f"{self.deployment.name}: market {claim} has no underlying token, so it is in the chain's own "
+                    f"{self.name}: market {claim} has no underlying token, so it is in the chain's own "
                     "currency; give the token that wraps it as address wrapped_native in the deployments file"
                 )
             found[claim] = token
@@ -187,14 +183,14 @@ class CompoundReader:
     def _prices(self) -> dict[Claim, int]:
         """Each market's price; 0 where the oracle has none."""
         calls = [Call(self.oracle, "getUnderlyingPrice(address)(uint256)", (claim,)) for claim in self.all]
-        answers = self.read(calls, require=False)
+        answers = self.source.read(calls, require=False)
         return {
             claim: 0 if isinstance(price, CallFailed) else price for claim, price in zip(self.all, answers, strict=True)
         }
 
     def _kept(self, prices: Mapping[Claim, int]) -> list[Claim]:
         """The markets that can be modelled: with a price, and the largest of those in the same token."""
-        sizes = self.read([Call(claim, "totalBorrows()(uint256)") for claim in self.all])
+        sizes = self.source.read([Call(claim, "totalBorrows()(uint256)") for claim in self.all])
         best: dict[str, tuple[int, Claim]] = {}
         for claim, size in zip(self.all, sizes, strict=True):
             if prices[claim]:
@@ -204,7 +200,7 @@ class CompoundReader:
         dropped = [claim for claim in self.all if claim not in chosen]
         if dropped:
             self.notes.append(
-                f"{self.deployment.name}: markets {', '.join(dropped)} are left out: the oracle has no price for them, "
+                f"{self.name}: markets {', '.join(dropped)} are left out: the oracle has no price for them, "
                 "or a larger market is in the same token."
             )
         return [claim for claim in self.all if claim in chosen]
@@ -212,12 +208,13 @@ class CompoundReader:
     def _market_rows(self, prices: Mapping[Claim, int], decimals: Sequence[int]) -> Rows:
         """Rows of what is common to all markets, rate models found out and checked."""
         numbers = _NUMBERS | {"cash_raw": self.cash}
-        answers = iter(self.read([Call(c, f"{name}()(uint256)") for name in numbers.values() for c in self.claims]))
-        columns = {column: [next(answers) for _ in self.claims] for column in numbers}
-        models = self.read([Call(claim, "interestRateModel()(address)") for claim in self.claims])
+        columns = self.source.columns(
+            {column: [Call(claim, f"{name}()(uint256)") for claim in self.claims] for column, name in numbers.items()}
+        )
+        models = self.source.read([Call(claim, "interestRateModel()(address)") for claim in self.claims])
         flags = self.flags()
         asked = [questions(model) for model in models]
-        told = iter(self.read([call for calls in asked for call in calls], require=False))
+        told = iter(self.source.read([call for calls in asked for call in calls], require=False))
         rows = []
         for place, (claim, model) in enumerate(zip(self.claims, models, strict=True)):
             rates = answered([next(told) for _ in asked[place]])
@@ -227,10 +224,10 @@ class CompoundReader:
                 row |= {"unit": 10 ** decimals[place], "price_raw": prices[claim]} | flags[place] | rates
             if rates is None or _rate(row) != rate:
                 raise UnsupportedError(
-                    f"{self.deployment.name}: the interest rate model {model} of market {claim} is of no kind known "
+                    f"{self.name}: the interest rate model {model} of market {claim} is of no kind known "
                     "here (white paper, jump rate, two kinks)"
                 )
-            key = {"market": self.deployment.name, "token": self.tokens[claim], "claim_token": claim}
+            key = {"market": self.name, "token": self.tokens[claim], "claim_token": claim}
             rows.append(key | {"id": self.ids[claim]} | row)
         return rows
 
@@ -238,7 +235,7 @@ class CompoundReader:
         """The oracle is asked by market, so the market is what stands for the feed."""
         return [
             {
-                "market": self.deployment.name,
+                "market": self.name,
                 "token": row["token"],
                 "numeraire": "",
                 "feed": row["claim_token"],
@@ -257,11 +254,12 @@ class CompoundReader:
         owed = self._debts()
         accounts = sorted({account for account, _ in owed})
         facts, left_out = self.account_facts(accounts)
-        entered = dict(
-            zip(accounts, self.each(self.comptroller, "getAssetsIn(address)(address[])", accounts), strict=True)
-        )
+        markets_of = self.source.read(each(self.comptroller, "getAssetsIn(address)(address[])", accounts))
+        entered = dict(zip(accounts, markets_of, strict=True))
         pairs = [(account, claim) for account in accounts for claim in self.all]
-        balances = self.read([Call(c, "balanceOf(address)(uint256)", (a,)) for a, c in pairs], what="reading balances")
+        balances = self.source.read(
+            [Call(c, "balanceOf(address)(uint256)", (a,)) for a, c in pairs], what="reading balances"
+        )
         held = {pair: balance for pair, balance in zip(pairs, balances, strict=True) if balance}
         kept = set(self.claims)
         for account, claim in [*held, *owed]:
@@ -271,8 +269,7 @@ class CompoundReader:
         for reason in sorted(set(left_out.values())):
             count = sum(why == reason for why in left_out.values())
             self.notes.append(
-                f"{self.deployment.name}: {count} of {len(accounts)} accounts with debt are left out: they {reason} "
-                "not modelled."
+                f"{self.name}: {count} of {len(accounts)} accounts with debt are left out: they {reason} not modelled."
             )
         accounts = [account for account in accounts if account not in left_out]
         debts = [pair for pair in owed if pair[0] in set(accounts)]
@@ -287,7 +284,7 @@ class CompoundReader:
                 principal, index = snapshots.get(pair, (0, 0))
                 positions.append(
                     {
-                        "market": self.deployment.name,
+                        "market": self.name,
                         "account": account,
                         "token": self.tokens[claim],
                         "claims": held.get(pair, 0),
@@ -297,21 +294,15 @@ class CompoundReader:
                         **more.get(pair, self.no_debt),
                     }
                 )
-        return [{"market": self.deployment.name, "account": a} | facts[a] for a in accounts], positions
+        return [{"market": self.name, "account": a} | facts[a] for a in accounts], positions
 
     def _debts(self) -> dict[tuple[str, Claim], int]:
         """Who owes what in which market, as stored."""
-        logs = scan(
-            self.node,
-            self.block,
-            self.all,
-            [BORROW],
-            from_block=self.deployment.from_block,
-            progress=self.progress("scanning for accounts"),
-        )
+        logs = self.source.scan(self.all, [BORROW], "scanning for accounts")
         pairs = sorted({("0x" + log.data[12:32].hex(), log.address) for log in logs})
         calls = [Call(claim, "borrowBalanceStored(address)(uint256)", (account,)) for account, claim in pairs]
-        return {pair: debt for pair, debt in zip(pairs, self.read(calls, what="reading debts"), strict=True) if debt}
+        debts = self.source.read(calls, what="reading debts")
+        return {pair: debt for pair, debt in zip(pairs, debts, strict=True) if debt}
 
     def _snapshots(
         self, debts: Sequence[tuple[str, Claim]], indices: Mapping[Claim, int], owed: Mapping[tuple[str, Claim], int]
@@ -332,7 +323,7 @@ class CompoundReader:
             principal, index = found.get(pair, (0, 0))
             if not index or principal * indices[pair[1]] // index != owed[pair]:
                 raise UnsupportedError(
-                    f"{self.deployment.name}: the storage of market {pair[1]} is laid out in no way known here: the "
+                    f"{self.name}: the storage of market {pair[1]} is laid out in no way known here: the "
                     f"debt of {pair[0]} is not found in it"
                 )
         return found
@@ -346,19 +337,8 @@ class CompoundReader:
                 keccak(bytes.fromhex(account[2:]).rjust(32, b"\0") + slot.to_bytes(32, "big")), "big"
             )
             requests += [("eth_getStorageAt", [claim, hex(place + word), AT_BLOCK]) for word in (0, 1)]
-        words = [int(word, 16) for word in self.node.read(self.block, requests)]
+        words = [int(word, 16) for word in self.source.node.read(self.source.block, requests)]
         return list(zip(words[::2], words[1::2], strict=True))
-
-    # --- reading ------------------------------------------------------------------------------------------------
-
-    def read(self, calls: Sequence[Call], *, require: bool = True, what: str = "") -> list[Any]:
-        """Answers at the block; with `what`, a progress bar of that name."""
-        progress = self.progress(what) if what else None
-        return read(self.node, self.block, calls, require=require, bundle=BUNDLE, progress=progress)
-
-    def each(self, target: str, signature: str, arguments: Iterable[Any]) -> list[Any]:
-        """One function of one contract, for each argument."""
-        return self.read([Call(target, signature, (argument,)) for argument in arguments])
 
 
 def _rate(row: Mapping[str, Any]) -> int:

@@ -1,17 +1,15 @@
 """The state of Compound v2's markets as arrays, the same in both number systems; Venus' core pool has the same.
 
-In the exact form a field is a list of ints (or bools), in the fast form a float64 (or bool, or int64) array. Rules
-change the arrays in place. A *claim* is what a lender holds: a cToken, a vToken.
+A *claim* is what a lender holds: a cToken, a vToken.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
-import numpy as np
+from protocols.lending.state import Column, State, arrays, copied
 
-Column = Any
-"""A list in the exact form, an array in the fast form."""
+__all__ = ["WAD", "Column", "Markets", "Pools", "Positions", "State", "copied", "to_fast"]
 
 WAD = 10**18
 
@@ -116,23 +114,7 @@ class Positions(NamedTuple):
 
 _ROWS = ("offsets", "market", "pool")
 
-State = TypeVar("State", bound=tuple[Any, ...])
-
 
 def to_fast(state: State) -> State:
-    """A copy of exact state as arrays (and floats) for compiled rules."""
-
-    def form(name: str, values: Any) -> Any:
-        if name in _ROWS:
-            return np.array(values, dtype=np.int64)
-        array = np.array(values, dtype=object)
-        kind = np.bool_ if array.size and all(isinstance(value, bool) for value in array.flat) else np.float64
-        return array.astype(kind) if array.ndim else kind(values).item()
-
-    fields = state._fields  # type: ignore[attr-defined]
-    return type(state)(*(form(name, values) for name, values in zip(fields, state, strict=True)))
-
-
-def copied(state: State) -> State:
-    """A copy of exact state that can be changed without changing this one."""
-    return type(state)(*(list(values) if isinstance(values, list) else values for values in state))
+    """A copy of exact state for compiled rules."""
+    return arrays(state, _ROWS)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from chain.calls import Call
-from chain.fork import Fork, Log, Receipt, Reverted
+from chain.fork import Fork, Reverted
 from chain.snapshot import Market
+from protocols.asking import each
 from protocols.lending.compound_v3.rates import mul_factor
 from protocols.lending.compound_v3.rules import mul_price
-from protocols.onfork import EXECUTOR, Hand
+from protocols.onfork import EXECUTOR, Hand, logs_of, read_all, word
 
 # keccak256 of AbsorbCollateral(address,address,address,uint256,uint256), of AbsorbDebt(address,address,uint256,uint256)
 # and of BuyCollateral(address,address,uint256,uint256)
@@ -21,7 +21,6 @@ BUY_COLLATERAL = bytes.fromhex("f891b2a411b0e66a5f0a6ff1368670fefa287a13f541eb63
 _ASSET_INFO = "getAssetInfo(uint8)(uint8,address,address,uint64,uint64,uint64,uint64,uint128)"
 _ABSORB = "absorb(address,address[])()"
 _BUY = "buyCollateral(address,uint256,uint256,address)()"
-_BUNDLE = 500
 
 
 class OnFork:
@@ -46,7 +45,7 @@ class OnFork:
                 Call(self.comet, "numAssets()(uint8)"),
             ]
         )
-        self._assets = fork.read_all([Call(self.comet, _ASSET_INFO, (offset,)) for offset in range(count)])
+        self._assets = fork.read_all(each(self.comet, _ASSET_INFO, range(count)))
         self._written_off = 0
 
     def set_price(self, feed: str, price_raw: int) -> None:
@@ -77,8 +76,8 @@ class OnFork:
         self.hand.hold(debt, amount_raw)
         self.hand.allow(debt, self.comet)
         receipt = self.hand.act(Call(self.comet, _BUY, (collateral, 0, amount_raw, EXECUTOR)))
-        paid, received = _words(self._logs(receipt, BUY_COLLATERAL)[0])
-        return paid, received, 0
+        bought = logs_of(receipt, self.comet, BUY_COLLATERAL)[0]
+        return word(bought, 0), word(bought, 1), 0
 
     def deficit(self, token: str) -> int:
         """What absorptions here have written off: the base token paid out and not covered by the collateral's value
@@ -89,10 +88,10 @@ class OnFork:
         receipt = self.hand.act(Call(self.comet, _ABSORB, (EXECUTOR, [account])))
         factor_of = {asset[1]: asset[6] for asset in self._assets}
         value = sum(
-            mul_factor(_words(log)[1], factor_of["0x" + log.topics[3].hex()[-40:]])
-            for log in self._logs(receipt, ABSORB_COLLATERAL)
+            mul_factor(word(log, 1), factor_of["0x" + log.topics[3].hex()[-40:]])
+            for log in logs_of(receipt, self.comet, ABSORB_COLLATERAL)
         )
-        paid, _ = _words(self._logs(receipt, ABSORB_DEBT)[0])
+        paid = word(logs_of(receipt, self.comet, ABSORB_DEBT)[0], 0)
         self._written_off += paid - value * self._base_scale // self._price(self._base_feed)
 
     def _absorbs(self, account: str) -> bool:
@@ -105,14 +104,14 @@ class OnFork:
     def _liquidity(self, accounts: Sequence[str]) -> dict[str, int]:
         """The liquidity of each account that owes something, debts with interest up to now."""
         prices = {feed: self._price(feed) for feed in (self._base_feed, *(asset[2] for asset in self._assets))}
-        debts = self._read([Call(self.comet, "borrowBalanceOf(address)(uint256)", (account,)) for account in accounts])
+        debts = read_all(self.fork, each(self.comet, "borrowBalanceOf(address)(uint256)", accounts))
         found = {
             account: -mul_price(debt, prices[self._base_feed], self._base_scale)
             for account, debt in zip(accounts, debts, strict=True)
             if debt
         }
         user_basic = "userBasic(address)(int104,uint64,uint64,uint16,uint8)"
-        flags = [basic[3] | basic[4] << 16 for basic in self._read([Call(self.comet, user_basic, (a,)) for a in found])]
+        flags = [basic[3] | basic[4] << 16 for basic in read_all(self.fork, each(self.comet, user_basic, found))]
         held = [
             (account, asset)
             for account, entered in zip(found, flags, strict=True)
@@ -120,15 +119,12 @@ class OnFork:
             if entered >> asset[0] & 1
         ]
         user_collateral = "userCollateral(address,address)(uint128,uint128)"
-        balances = self._read([Call(self.comet, user_collateral, (account, asset[1])) for account, asset in held])
+        balances = read_all(
+            self.fork, [Call(self.comet, user_collateral, (account, asset[1])) for account, asset in held]
+        )
         for (account, (_, _, feed, scale, _, factor, _, _)), (balance, _) in zip(held, balances, strict=True):
             found[account] += mul_factor(mul_price(balance, prices[feed], scale), factor)
         return found
-
-    def _read(self, calls: Sequence[Call]) -> list[Any]:
-        return [
-            a for start in range(0, len(calls), _BUNDLE) for a in self.fork.read_all(calls[start : start + _BUNDLE])
-        ]
 
     def _price(self, feed: str) -> int:
         """The contract's price, 0 where it takes what the feed says for none."""
@@ -136,11 +132,3 @@ class OnFork:
             return int(self.fork.read(Call(self.comet, "getPrice(address)(uint256)", (feed,))))
         except Reverted:
             return 0
-
-    def _logs(self, receipt: Receipt, event: bytes) -> list[Log]:
-        return [log for log in receipt.logs if log.address == self.comet and log.topics[0] == event]
-
-
-def _words(log: Log) -> tuple[int, int]:
-    """The two numbers that each event here has besides its indexed parts."""
-    return int.from_bytes(log.data[:32], "big"), int.from_bytes(log.data[32:64], "big")

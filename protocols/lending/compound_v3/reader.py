@@ -10,25 +10,23 @@ Source of the layouts: CometCore.sol, CometStorage.sol and CometMainInterface.so
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from chain.calls import Call, CallFailed, read
+from chain.calls import Call, CallFailed
 from chain.deployments import Deployment
 from chain.errors import UnsupportedError
-from chain.events import scan
 from chain.node import Block, Node, Progress
 from chain.snapshot import ORACLES, TOKENS, Market
+from protocols.asking import Source, each
 from protocols.lending.compound_v3 import tables
 from protocols.lending.compound_v3.market import PRICE_SCALE
 from protocols.lending.compound_v3.versions import COMET, EXTENDED, version_of
-from protocols.reading import Reading, Rows, symbols
+from protocols.reading import FEED_COLUMNS, Reading, Rows, ask_feeds, description, oracle_rows, token_rows
 
 # keccak256 of these events, each of (address,address,address,uint256): in both the third topic is who receives it
 SUPPLY_COLLATERAL = "0xfa56f7b24f17183d81894d3ac2ee654e3c26388d17a28dbd9549b8114304e1f4"
 TRANSFER_COLLATERAL = "0x29db89d45e1a802b4d55e202984fce9faf1d30aedf86503ff1ea0ed9ebb64201"
-BUNDLE = 1000
-"""Balances asked for in one bundle: each costs the node little."""
 
 _SUPPLY, _TRANSFER, _WITHDRAW, _ABSORB, _BUY = range(5)
 """Bits of the pause flags."""
@@ -73,14 +71,15 @@ def read_deployment(node: Node, block: Block, deployment: Deployment, progress: 
     NodeError
         If the node does not answer.
     """
-    return _Reader(node, block, deployment, progress).reading()
+    return _Reader(Source(node, block, deployment, progress)).reading()
 
 
 class _Reader:
-    def __init__(self, node: Node, block: Block, deployment: Deployment, progress: Callable[[str], Progress]) -> None:
-        self.node, self.block, self.deployment, self.progress = node, block, deployment, progress
+    def __init__(self, source: Source) -> None:
+        deployment = source.deployment
+        self.source, self.name = source, deployment.name
         self.comet: str = deployment.addresses["comet"]
-        base, feed, count, scale = self._read(
+        base, feed, count, scale = source.read(
             [
                 Call(self.comet, "baseToken()(address)"),
                 Call(self.comet, "baseTokenPriceFeed()(address)"),
@@ -89,10 +88,10 @@ class _Reader:
             ]
         )
         # only the contract with the long list has this; the other passes the call on to its extension, which reverts
-        (asset_list,) = self._read([Call(self.comet, "assetList()(address)")], require=False)
+        (asset_list,) = source.read([Call(self.comet, "assetList()(address)")], require=False)
         found = COMET if isinstance(asset_list, CallFailed) else EXTENDED
         self.version = version_of(deployment.version or found)
-        assets = self._read(_each(self.comet, _ASSET_INFO, range(count)))
+        assets = source.read(each(self.comet, _ASSET_INFO, range(count)))
         self.tokens: list[str] = [base, *(asset[1] for asset in assets)]
         self.feeds: list[str] = [feed, *(asset[2] for asset in assets)]
         # scale, the three factors and the supply cap of each
@@ -100,24 +99,21 @@ class _Reader:
 
     def reading(self) -> Reading:
         """Everything, as rows of the snapshot's tables."""
-        name = self.deployment.name
-        feeds = self._columns(
-            {
-                "price": _each(self.comet, "getPrice(address)(uint256)", self.feeds),
-                "round": [Call(f, "latestRoundData()(uint80,int256,uint256,uint256,uint80)") for f in self.feeds],
-                "text": [Call(f, "description()(string)") for f in self.feeds],
-            }
+        told = self.source.columns(
+            {"price": each(self.comet, "getPrice(address)(uint256)", self.feeds)} | ask_feeds(self.feeds),
+            may_fail=("price", *FEED_COLUMNS),
         )
         # a feed that gives no price makes the contract revert wherever it needs one
-        prices = [0 if isinstance(price, CallFailed) else price for price in feeds["price"]]
-        texts = ["" if isinstance(text, CallFailed) else text for text in feeds["text"]]
+        prices = [0 if isinstance(price, CallFailed) else price for price in told["price"]]
         accounts, positions = self._accounts()
-        numeraire = self._numeraire(texts[0], prices[0])
+        numeraire = self._numeraire(description(told["text"][0]), prices[0])
         return Reading(
-            (Market(name, tables.PROTOCOL, self.version.name, {"comet": self.comet}),),
+            (Market(self.name, tables.PROTOCOL, self.version.name, {"comet": self.comet}),),
             {
-                TOKENS: self._tokens(),
-                ORACLES: self._oracles(numeraire, prices, texts, feeds["round"]),
+                TOKENS: token_rows(self.source, self.tokens, [len(str(scale)) - 1 for scale, *_ in self.terms]),
+                ORACLES: oracle_rows(
+                    self.name, self.tokens, self.feeds, prices, told, unit_raw=PRICE_SCALE, numeraire=numeraire
+                ),
                 tables.MARKETS: [self._market(numeraire)],
                 tables.RESERVES: self._reserves(prices),
                 tables.ACCOUNTS: accounts,
@@ -125,38 +121,27 @@ class _Reader:
             },
         )
 
-    # --- what is asked ------------------------------------------------------------------------------------------
-
-    def _read(self, calls: Sequence[Call], require: bool = True, what: str = "") -> list[Any]:
-        progress = self.progress(what) if what else None
-        return read(self.node, self.block, calls, require=require, bundle=BUNDLE, progress=progress)
-
-    def _columns(self, columns: Mapping[str, Sequence[Call]]) -> dict[str, list[Any]]:
-        """The results of several lists of calls, read together; a call that failed is a CallFailed in its place."""
-        results = iter(self._read([call for calls in columns.values() for call in calls], require=False))
-        return {name: [next(results) for _ in calls] for name, calls in columns.items()}
-
     # --- what becomes of it -------------------------------------------------------------------------------------
 
-    def _numeraire(self, description: str, price: int) -> str:
+    def _numeraire(self, text: str, price: int) -> str:
         """What prices are in, as the base token's feed tells it: the base token's address, or nothing for dollars."""
-        if description == _CONSTANT and price == PRICE_SCALE:
+        if text == _CONSTANT and price == PRICE_SCALE:
             return self.tokens[0]
-        quote = _QUOTE.search(description)
+        quote = _QUOTE.search(text)
         if quote and quote[1].upper() == "USD":
             return ""
         raise UnsupportedError(
-            f"{self.deployment.name}: the feed {self.feeds[0]} of its base token says {description!r}; a market is "
+            f"{self.name}: the feed {self.feeds[0]} of its base token says {text!r}; a market is "
             f"supported whose prices are in US dollars, or in its base token (feed {_CONSTANT!r} with the answer 1)"
         )
 
     def _market(self, numeraire: str) -> dict[str, Any]:
-        totals, *numbers = self._read(
+        totals, *numbers = self.source.read(
             [Call(self.comet, _TOTALS_BASIC), *(Call(self.comet, f"{name}()(uint256)") for name in _GETTERS.values())]
         )
         flags = totals[7]
         return {
-            "market": self.deployment.name,
+            "market": self.name,
             "numeraire": numeraire,
             "supply_index": totals[0],
             "borrow_index": totals[1],
@@ -172,13 +157,15 @@ class _Reader:
         }
 
     def _reserves(self, prices: Sequence[int]) -> Rows:
-        calls = [Call(token, "balanceOf(address)(uint256)", (self.comet,)) for token in self.tokens]
-        calls += _each(self.comet, "totalsCollateral(address)(uint128,uint128)", self.tokens)
-        found = self._read(calls)
-        balances, supplied = found[: len(self.tokens)], found[len(self.tokens) :]
+        found = self.source.columns(
+            {
+                "balance": [Call(token, "balanceOf(address)(uint256)", (self.comet,)) for token in self.tokens],
+                "supplied": each(self.comet, "totalsCollateral(address)(uint128,uint128)", self.tokens),
+            }
+        )
         return [
             {
-                "market": self.deployment.name,
+                "market": self.name,
                 "token": self.tokens[row],
                 "row": row,
                 "scale": scale,
@@ -187,48 +174,18 @@ class _Reader:
                 "liquidate_factor": liquidate,
                 "liquidation_factor": liquidation,
                 "supply_cap_raw": cap,
-                "supplied_raw": supplied[row][0],
-                "balance_raw": balances[row],
+                "supplied_raw": found["supplied"][row][0],
+                "balance_raw": found["balance"][row],
             }
             for row, (scale, borrow, liquidate, liquidation, cap) in enumerate(self.terms)
-        ]
-
-    def _tokens(self) -> Rows:
-        names = symbols(self.node, self.block, self.tokens)
-        return [
-            {"token": token, "symbol": symbol, "decimals": len(str(terms[0])) - 1}
-            for token, symbol, terms in zip(self.tokens, names, self.terms, strict=True)
-        ]
-
-    def _oracles(self, numeraire: str, prices: Sequence[int], texts: Sequence[str], rounds: Sequence[Any]) -> Rows:
-        return [
-            {
-                "market": self.deployment.name,
-                "token": token,
-                "numeraire": numeraire,
-                "feed": feed,
-                "description": text,
-                "price_raw": price,
-                "unit_raw": PRICE_SCALE,
-                "published_at": 0 if isinstance(answer, CallFailed) else answer[3],
-            }
-            for token, feed, text, price, answer in zip(self.tokens, self.feeds, texts, prices, rounds, strict=True)
         ]
 
     # --- accounts -----------------------------------------------------------------------------------------------
 
     def _accounts(self) -> tuple[Rows, Rows]:
         """Rows of the accounts that owe something, and of their collateral."""
-        logs = scan(
-            self.node,
-            self.block,
-            self.comet,
-            [(SUPPLY_COLLATERAL, TRANSFER_COLLATERAL)],
-            from_block=self.deployment.from_block,
-            progress=self.progress("scanning for accounts"),
-        )
-        candidates = sorted({"0x" + log.topics[2][-40:] for log in logs})
-        basics = self._read(_each(self.comet, _USER_BASIC, candidates), what="reading accounts")
+        candidates = self.source.accounts(self.comet, [(SUPPLY_COLLATERAL, TRANSFER_COLLATERAL)], place=2)
+        basics = self.source.read(each(self.comet, _USER_BASIC, candidates), what="reading accounts")
         owing = {account: basic for account, basic in zip(candidates, basics, strict=True) if basic[0] < 0}
         held = [
             (account, row)
@@ -238,14 +195,13 @@ class _Reader:
         ]
         balance = "userCollateral(address,address)(uint128,uint128)"
         calls = [Call(self.comet, balance, (account, self.tokens[row])) for account, row in held]
-        balances = self._read(calls, what="reading balances")
+        balances = self.source.read(calls, what="reading balances")
         accounts = [
-            {"market": self.deployment.name, "account": account, "principal": basic[0]}
-            for account, basic in owing.items()
+            {"market": self.name, "account": account, "principal": basic[0]} for account, basic in owing.items()
         ]
         positions = [
             {
-                "market": self.deployment.name,
+                "market": self.name,
                 "account": account,
                 "token": self.tokens[row],
                 "balance_raw": amount,
@@ -253,8 +209,3 @@ class _Reader:
             for (account, row), (amount, _) in zip(held, balances, strict=True)
         ]
         return accounts, positions
-
-
-def _each(target: str, signature: str, arguments: Iterable[Any]) -> list[Call]:
-    """One function of one contract, for each argument."""
-    return [Call(target, signature, (argument,)) for argument in arguments]

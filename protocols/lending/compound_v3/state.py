@@ -1,25 +1,19 @@
 """The state of a Comet, the same in both number systems.
 
-In the exact form a number is an int and a column a list of them; in the fast form a float64 and an array. Rules change
-columns in place and give back what is not a column.
+Rules change columns in place and give back what is not a column.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeVar
-
-import numpy as np
+from typing import NamedTuple
 
 from protocols.arithmetic import Number
+from protocols.lending.state import Column, State, arrays, copied
 
-Column = Any
-"""A list in the exact form, an array in the fast form."""
+__all__ = ["BASE", "Column", "Configuration", "Positions", "Reserves", "State", "Totals", "copied", "to_fast"]
 
 BASE = 0
 """Row of the base token, the only one that can be borrowed; the collateral assets follow in the order of offsets."""
-
-_INDEX_FIELDS = ("offsets", "reserve")
-_FLAG_FIELDS = ("absorb_paused", "buy_paused")
 
 
 class Configuration(NamedTuple):
@@ -124,24 +118,9 @@ class Positions(NamedTuple):
     balance_raw: Column
 
 
-State = TypeVar("State", Configuration, Totals, Reserves, Positions)
+_ROWS = ("offsets", "reserve")
 
 
 def to_fast(state: State) -> State:
-    """A copy of exact state as float64 numbers and arrays for compiled rules."""
-
-    def convert(name: str, value: Any) -> Any:
-        if name in _INDEX_FIELDS:
-            return np.array(value, dtype=np.int64)
-        if isinstance(value, list):
-            return np.array([float(number) for number in value], dtype=np.float64)
-        return bool(value) if name in _FLAG_FIELDS else float(value)
-
-    values: list[Any] = [convert(name, value) for name, value in zip(state._fields, state, strict=True)]
-    return type(state)(*values)
-
-
-def copied(state: State) -> State:
-    """A copy of exact state whose columns can be changed without changing these."""
-    values: list[Any] = [list(value) if isinstance(value, list) else value for value in state]
-    return type(state)(*values)
+    """A copy of exact state for compiled rules."""
+    return arrays(state, _ROWS)

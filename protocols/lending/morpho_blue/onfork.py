@@ -11,14 +11,13 @@ from chain.snapshot import Market
 from protocols.lending.morpho_blue.rules import HEALTHY_POSITION, REVERTS, borrow_limit, owed
 from protocols.lending.morpho_blue.sizes import take_for
 from protocols.lending.morpho_blue.state import Position, Totals
-from protocols.onfork import Hand
+from protocols.onfork import Hand, logs_of, read_all, word
 
 # keccak256("Liquidate(bytes32,address,address,uint256,uint256,uint256,uint256,uint256)")
 LIQUIDATE_EVENT = bytes.fromhex("a4946ede45d0c6f06a0f5ce92c9ad3b4751452d2fe0e25010783bcab57a67e41")
 
 _PARAMETERS = "(address,address,address,address,uint256)"
 _LIQUIDATE = f"liquidate({_PARAMETERS},address,uint256,uint256,bytes)(uint256,uint256)"
-_BUNDLE = 500
 
 
 class OnFork:
@@ -78,8 +77,8 @@ class OnFork:
         receipt = self.hand.act(
             Call(self.morpho, _LIQUIDATE, (self._parameters, account, take.seized, take.shares, b""))
         )
-        (event,) = (log for log in receipt.logs if log.address == self.morpho and log.topics[0] == LIQUIDATE_EVENT)
-        repaid, _, seized, bad_debt, _ = (int.from_bytes(event.data[i : i + 32], "big") for i in range(0, 160, 32))
+        (event,) = logs_of(receipt, self.morpho, LIQUIDATE_EVENT)
+        repaid, _, seized, bad_debt, _ = (word(event, place) for place in range(5))
         self._written_off += bad_debt
         return repaid, seized, 0
 
@@ -104,10 +103,7 @@ class OnFork:
     def _positions(self, accounts: Sequence[str]) -> list[Position]:
         position = "position(bytes32,address)(uint256,uint128,uint128)"
         calls = [Call(self.morpho, position, (self._id, account)) for account in accounts]
-        found: list[Position] = []
-        for start in range(0, len(calls), _BUNDLE):
-            found += [Position(*answer[1:]) for answer in self.fork.read_all(calls[start : start + _BUNDLE])]
-        return found
+        return [Position(*answer[1:]) for answer in read_all(self.fork, calls)]
 
     def _refuses(self, account: str) -> bool:
         """Whether the contract finds the position healthy; one who pays nothing gets no further than to be asked."""

@@ -14,17 +14,18 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from chain.calls import Call, CallFailed, read
+from chain.calls import Call, CallFailed
 from chain.deployments import Deployment
 from chain.errors import InputError, NodeError, UnsupportedError
 from chain.events import scan
 from chain.node import Block, Node, Progress
 from chain.snapshot import ORACLES, TOKENS, Market
+from protocols.asking import NOBODY, Source
 from protocols.lending.morpho_blue import tables
 from protocols.lending.morpho_blue.irm import borrow_rate
 from protocols.lending.morpho_blue.market import VERSIONS
 from protocols.lending.morpho_blue.state import Totals
-from protocols.reading import Reading, Rows, symbols
+from protocols.reading import FEED_COLUMNS, Reading, Rows, ask_feeds, description, published_at, token_rows
 
 # keccak256("CreateMarket(bytes32,(address,address,address,address,uint256))")
 CREATE_MARKET = "0xac4b2400f169220b0c0afdde7a0b32e775ba727ea1cb30b35f935cdaab8683ac"
@@ -35,10 +36,7 @@ PARAMETERS = "(address,address,address,address,uint256)"
 TOTALS = "(uint128,uint128,uint128,uint128,uint128,uint128)"
 MARKET = f"market(bytes32){TOTALS}"
 POSITION = "position(bytes32,address)(uint256,uint128,uint128)"
-BUNDLE = 1000
-"""Positions asked for in one bundle: each costs the node little."""
 
-_NOBODY = "0x" + "0" * 40
 _FEEDS = ("BASE_FEED_1", "BASE_FEED_2", "QUOTE_FEED_1", "QUOTE_FEED_2")
 """What a price may be made of, by the names that Morpho's own oracle contract has for its parts."""
 _VAULTS = ("BASE_VAULT", "QUOTE_VAULT")
@@ -85,31 +83,29 @@ def read_deployment(node: Node, block: Block, deployment: Deployment, progress: 
     NodeError
         If the node does not answer, or its events do not show all the debt.
     """
-    return _Reader(node, block, deployment, progress).reading()
+    return _Reader(Source(node, block, deployment, progress)).reading()
 
 
 class _Reader:
-    def __init__(self, node: Node, block: Block, deployment: Deployment, progress: Callable[[str], Progress]) -> None:
-        self.node, self.block, self.deployment, self.progress = node, block, deployment, progress
+    def __init__(self, source: Source) -> None:
+        deployment = source.deployment
+        self.source, self.name = source, deployment.name
         self.morpho = deployment.addresses["morpho"]
         self.version = deployment.version or VERSIONS[0]
         if self.version not in VERSIONS:
-            raise UnsupportedError(f"{deployment.name}: no rules for Morpho Blue version {self.version!r}")
+            raise UnsupportedError(f"{self.name}: no rules for Morpho Blue version {self.version!r}")
 
     def reading(self) -> Reading:
         """Everything, as rows of the snapshot's tables."""
         with_debt = self._markets()
-        prices = self._read([Call(market.oracle, "price()(uint256)") for market in with_debt], require=False)
+        prices = self.source.read([Call(market.oracle, "price()(uint256)") for market in with_debt], require=False)
         decimals = self._decimals(with_debt)
         kept, notes = self._understood(with_debt, prices, decimals)
         price = {m.id: p for m, p in zip(with_debt, prices, strict=True)}
         rates = self._rates(kept)
         tokens = sorted({token for market in kept for token in (market.loan, market.collateral)})
         rows = {
-            TOKENS: [
-                {"token": token, "symbol": symbol, "decimals": decimals[token]}
-                for token, symbol in zip(tokens, symbols(self.node, self.block, tokens), strict=True)
-            ],
+            TOKENS: token_rows(self.source, tokens, [decimals[token] for token in tokens]),
             ORACLES: self._oracles(kept, price, decimals),
             tables.MARKETS: [
                 {
@@ -144,17 +140,17 @@ class _Reader:
         created = {log.topics[1]: log.data for log in logs}
         if not created:
             raise InputError(
-                f"{self.deployment.name}: {self.morpho} has opened no market since block {self.deployment.from_block}; "
+                f"{self.name}: {self.morpho} has opened no market since block {self.source.deployment.from_block}; "
                 "is the address right, or from_block too late?"
             )
         ids = sorted(created)
-        stored = self._read([Call(self.morpho, MARKET, (bytes.fromhex(one[2:]),)) for one in ids])
+        stored = self.source.read([Call(self.morpho, MARKET, (bytes.fromhex(one[2:]),)) for one in ids])
         found = []
         for one, totals in zip(ids, stored, strict=True):
             words = [created[one][i : i + 32] for i in range(0, 160, 32)]
             loan, collateral, oracle, irm = ("0x" + word[12:].hex() for word in words[:4])
             lltv = int.from_bytes(words[4], "big")
-            name = f"{self.deployment.name}/{one[2:12]}"
+            name = f"{self.name}/{one[2:12]}"
             market = _Found(one, name, loan, collateral, oracle, irm, lltv, Totals(*totals[:5]), totals[5])
             if market.totals.borrow_shares:
                 found.append(market)
@@ -162,7 +158,7 @@ class _Reader:
 
     def _decimals(self, markets: Sequence[_Found]) -> dict[str, Any]:
         tokens = sorted({token for market in markets for token in (market.loan, market.collateral)})
-        answers = self._read([Call(token, "decimals()(uint8)") for token in tokens], require=False)
+        answers = self.source.read([Call(token, "decimals()(uint8)") for token in tokens], require=False)
         return dict(zip(tokens, answers, strict=True))
 
     def _understood(
@@ -191,10 +187,10 @@ class _Reader:
 
         A model is known by the functions that it has, and by answering as the rules do for this very block.
         """
-        charging = [market for market in markets if market.irm != _NOBODY]
+        charging = [market for market in markets if market.irm != NOBODY]
         ids = [bytes.fromhex(market.id[2:]) for market in charging]
         view = f"borrowRateView({PARAMETERS},{TOTALS})(uint256)"
-        answers = self._read(
+        answers = self.source.read(
             [
                 *(Call(m.irm, "rateAtTarget(bytes32)(int256)", (i,)) for m, i in zip(charging, ids, strict=True)),
                 *(Call(m.irm, "borrowRateStored(bytes32)(uint256)", (i,)) for m, i in zip(charging, ids, strict=True)),
@@ -209,7 +205,7 @@ class _Reader:
             model, rate = ("fixed", fixed) if isinstance(at_target, CallFailed) else ("adaptive", at_target)
             if isinstance(rate, CallFailed):
                 raise self._unknown_model(market, "it is neither the adaptive curve nor a fixed rate")
-            ours = borrow_rate(tables.MODELS[model], rate, market.totals, self.block.timestamp).average_wad
+            ours = borrow_rate(tables.MODELS[model], rate, market.totals, self.source.block.timestamp).average_wad
             if ours != now:
                 raise self._unknown_model(market, f"it answers {now}, not {ours} as the {model} model would")
             found[market.id] = (model, rate)
@@ -222,17 +218,17 @@ class _Reader:
         composed = self._composition(sorted({market.oracle for market in markets}))
         rows = []
         for market in markets:
-            description, published_at = composed[market.oracle]
+            made_of, answered_at = composed[market.oracle]
             rows.append(
                 {
                     "market": market.name,
                     "token": market.collateral,
                     "numeraire": market.loan,
                     "feed": market.oracle,
-                    "description": description,
+                    "description": made_of,
                     "price_raw": price[market.id],
                     "unit_raw": 10 ** (36 + decimals[market.loan] - decimals[market.collateral]),
-                    "published_at": published_at,
+                    "published_at": answered_at,
                 }
             )
         return rows
@@ -240,19 +236,16 @@ class _Reader:
     def _composition(self, oracles: Sequence[str]) -> dict[str, tuple[str, int]]:
         """What each oracle's price is made of, in words, and when one of its feeds last answered (0: not known)."""
         roles = [(oracle, role) for oracle in oracles for role in (*_FEEDS, *_VAULTS)]
-        answers = self._read([Call(oracle, f"{role}()(address)") for oracle, role in roles], require=False)
+        answers = self.source.read([Call(oracle, f"{role}()(address)") for oracle, role in roles], require=False)
         parts = {
             (oracle, role): part
             for (oracle, role), part in zip(roles, answers, strict=True)
-            if not isinstance(part, CallFailed) and part != _NOBODY
+            if not isinstance(part, CallFailed) and part != NOBODY
         }
         feeds = sorted({*oracles, *parts.values()})
-        texts = self._read([Call(feed, "description()(string)") for feed in feeds], require=False)
-        rounds = self._read(
-            [Call(feed, "latestRoundData()(uint80,int256,uint256,uint256,uint80)") for feed in feeds], require=False
-        )
-        text = {f: "" if isinstance(t, CallFailed) else t for f, t in zip(feeds, texts, strict=True)}
-        answered = {f: 0 if isinstance(r, CallFailed) else r[3] for f, r in zip(feeds, rounds, strict=True)}
+        told = self.source.columns(ask_feeds(feeds), may_fail=FEED_COLUMNS)
+        text = {feed: description(answer) for feed, answer in zip(feeds, told["text"], strict=True)}
+        answered = {feed: published_at(answer) for feed, answer in zip(feeds, told["round"], strict=True)}
         found = {}
         for oracle in oracles:
             own = {role: part for (of, role), part in parts.items() if of == oracle}
@@ -268,7 +261,7 @@ class _Reader:
         for log in self._scan([BORROW], "scanning for accounts"):
             candidates[log.topics[1]].add("0x" + log.topics[2][-40:])
         wanted = [(market, account) for market in markets for account in sorted(candidates[market.id])]
-        answers = self._read(
+        answers = self.source.read(
             [Call(self.morpho, POSITION, (bytes.fromhex(m.id[2:]), account)) for m, account in wanted],
             what="reading positions",
         )
@@ -283,8 +276,8 @@ class _Reader:
         for name, shares in missing.items():
             if shares:
                 raise NodeError(
-                    f"{name}: the accounts in {self.node}'s Borrow events do not owe {shares} of the market's debt "
-                    "shares; its logs are not complete, or from_block is too late"
+                    f"{name}: the accounts in {self.source.node}'s Borrow events do not owe {shares} of the market's "
+                    "debt shares; its logs are not complete, or from_block is too late"
                 )
         return rows
 
@@ -292,14 +285,10 @@ class _Reader:
 
     def _scan(self, topics: Sequence[str], what: str) -> list[Any]:
         return scan(
-            self.node,
-            self.block,
+            self.source.node,
+            self.source.block,
             self.morpho,
             topics,
-            from_block=self.deployment.from_block,
-            progress=self.progress(what),
+            from_block=self.source.deployment.from_block,
+            progress=self.source.progress(what),
         )
-
-    def _read(self, calls: Sequence[Call], require: bool = True, what: str = "") -> list[Any]:
-        progress = self.progress(what) if what else None
-        return read(self.node, self.block, calls, require=require, bundle=BUNDLE, progress=progress)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from chain.errors import InputError
 from chain.snapshot import Market, Snapshot
-from chain.tables import Column, Kind, Schema
+from chain.tables import Column, Schema
 from protocols.lending.morpho_blue.irm import ADAPTIVE_CURVE, FIXED_RATE, NO_INTEREST
 from protocols.lending.morpho_blue.market import MorphoBlueMarket
 from protocols.lending.morpho_blue.state import Parameters, Position, Totals
+from protocols.lending.tables import ACCOUNT, MARKET, tables_of
 
 PROTOCOL = "morpho_blue"
 ADAPTER = 1
@@ -16,40 +17,30 @@ ADAPTER = 1
 MODELS = {"none": NO_INTEREST, "fixed": FIXED_RATE, "adaptive": ADAPTIVE_CURVE}
 """Names of the interest rate models in a snapshot."""
 
-_MARKET: tuple[str, Kind, str] = ("market", "text", "name of the market in the snapshot")
-
-
-def _schema(table: str, key: tuple[str, ...], *columns: tuple[str, Kind, str]) -> Schema:
-    return Schema(f"{PROTOCOL}.{table}", key, tuple(Column(*column) for column in columns))
-
-
-MARKETS = _schema(
-    "markets",
-    ("market",),
-    _MARKET,
-    ("id", "text", "of the market in Morpho, 32 bytes"),
-    ("loan_token", "text", "address"),
-    ("collateral_token", "text", "address"),
-    ("oracle", "text", "address"),
-    ("irm", "text", "address of the interest rate model"),
-    ("model", "text", "its kind: none, fixed, adaptive"),
-    ("lltv_wad", "uint256", "liquidation loan-to-value"),
-    ("fee_wad", "uint256", "share of the interest to the fee recipient"),
-    ("supply_assets", "uint256", "as stored at last_update, smallest units of the loan token"),
-    ("supply_shares", "uint256", "as stored at last_update"),
-    ("borrow_assets", "uint256", "as stored at last_update, smallest units of the loan token"),
-    ("borrow_shares", "uint256", "as stored at last_update"),
-    ("last_update", "int64", "unix seconds"),
-    ("rate_wad", "uint256", "what the model remembers, a second: rate at target (adaptive), the rate (fixed)"),
-    ("price_raw", "uint256", "of the oracle: smallest units of the loan token for 1e36 of the collateral's"),
+MARKETS = Schema.of(
+    "morpho_blue.markets",
+    [MARKET],
+    Column("id", "text", "of the market in Morpho, 32 bytes"),
+    Column("loan_token", "text", "address"),
+    Column("collateral_token", "text", "address"),
+    Column("oracle", "text", "address"),
+    Column("irm", "text", "address of the interest rate model"),
+    Column("model", "text", "its kind: none, fixed, adaptive"),
+    Column("lltv_wad", "uint256", "liquidation loan-to-value"),
+    Column("fee_wad", "uint256", "share of the interest to the fee recipient"),
+    Column("supply_assets", "uint256", "as stored at last_update, smallest units of the loan token"),
+    Column("supply_shares", "uint256", "as stored at last_update"),
+    Column("borrow_assets", "uint256", "as stored at last_update, smallest units of the loan token"),
+    Column("borrow_shares", "uint256", "as stored at last_update"),
+    Column("last_update", "int64", "unix seconds"),
+    Column("rate_wad", "uint256", "what the model remembers, a second: rate at target (adaptive), the rate (fixed)"),
+    Column("price_raw", "uint256", "of the oracle: smallest units of the loan token for 1e36 of the collateral's"),
 )
-POSITIONS = _schema(
-    "positions",
-    ("market", "account"),
-    _MARKET,
-    ("account", "text", "address"),
-    ("borrow_shares", "uint256", "shares of the debt"),
-    ("collateral", "uint256", "smallest units of the collateral token"),
+POSITIONS = Schema.of(
+    "morpho_blue.positions",
+    [MARKET, ACCOUNT],
+    Column("borrow_shares", "uint256", "shares of the debt"),
+    Column("collateral", "uint256", "smallest units of the collateral token"),
 )
 SCHEMAS = (MARKETS, POSITIONS)
 
@@ -67,12 +58,10 @@ def load(snapshot: Snapshot) -> list[MorphoBlueMarket]:
     markets = list(snapshot.markets_of(PROTOCOL))
     if not markets:
         return []
-    for schema in SCHEMAS:
-        if schema.name not in snapshot.tables:
-            raise InputError(f"the snapshot has {PROTOCOL} markets but no table {schema.name}")
-    rows = {row["market"]: row for row in snapshot.tables[MARKETS.name].rows()}
+    listed, entries = tables_of(snapshot, SCHEMAS, PROTOCOL)
+    rows = {row["market"]: row for row in listed.rows()}
     positions: dict[str, list[tuple[str, Position]]] = {name: [] for name in rows}
-    for row in snapshot.tables[POSITIONS.name].rows():
+    for row in entries.rows():
         if row["market"] not in positions:
             raise InputError(f"table {POSITIONS.name}: market {row['market']} is not in table {MARKETS.name}")
         positions[row["market"]].append((row["account"], Position(row["borrow_shares"], row["collateral"])))

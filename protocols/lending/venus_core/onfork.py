@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from chain.calls import Call
 from chain.fork import Fork, Receipt
 from chain.snapshot import Market
+from protocols.asking import each
 from protocols.lending.compound_v2 import onfork
+from protocols.onfork import logs_of, read_all, word
 
 # keccak256 of LiquidateBorrowedTokens(address,address,uint256,address,address,uint256,uint256)
 # and of Redeem(address,uint256,uint256,uint256)
@@ -27,11 +29,11 @@ class OnFork(onfork.OnFork):
     def without_shortfall(self, accounts: Sequence[str]) -> set[str]:
         """Accounts with a debt whose liquidation is forced, for all in its market or for this account."""
         claims = list(self.market_of.values())
-        asked = [Call(self.comptroller, "isForcedLiquidationEnabled(address)(bool)", (claim,)) for claim in claims]
-        forced = [claim for claim, answer in zip(claims, self._read(asked), strict=True) if answer]
+        asked = each(self.comptroller, "isForcedLiquidationEnabled(address)(bool)", claims)
+        forced = [claim for claim, answer in zip(claims, read_all(self.fork, asked), strict=True) if answer]
         pairs = [(account, claim) for account in accounts for claim in claims]
         own = "isForcedLiquidationEnabledForUser(address,address)(bool)"
-        answers = self._read([Call(self.comptroller, own, pair) for pair in pairs])
+        answers = read_all(self.fork, [Call(self.comptroller, own, pair) for pair in pairs])
         found = self.owing(accounts, forced)
         for (account, claim), answer in zip(pairs, answers, strict=True):
             if answer:
@@ -52,9 +54,8 @@ class OnFork(onfork.OnFork):
             for log in receipt.logs
             if log.address == self.liquidator and log.topics[0] == LIQUIDATE_BORROWED_TOKENS
         )
-        for log in receipt.logs:
-            if kept and log.address == seized and log.topics[0] == REDEEM:
-                redeemer, amount, claims = (int.from_bytes(log.data[at : at + 32], "big") for at in (0, 32, 64))
-                if (redeemer, claims) == (int(str(self.liquidator), 16), kept):
-                    return amount
+        for log in logs_of(receipt, seized, REDEEM) if kept else ():
+            redeemer, amount, claims = (word(log, place) for place in range(3))
+            if (redeemer, claims) == (int(str(self.liquidator), 16), kept):
+                return amount
         return 0

@@ -16,12 +16,12 @@ from chain.errors import UnsupportedError
 from chain.node import Block, Node, Progress
 from chain.tables import Schema
 from protocols.arithmetic import max_uint256
+from protocols.asking import NOBODY, Source, each
 from protocols.lending.compound_v2.reader import Claim, CompoundReader
 from protocols.lending.venus_core import tables
 from protocols.lending.venus_core.versions import version_of
 from protocols.reading import Reading, Rows
 
-NOBODY = "0x" + "0" * 40
 REDEEM, REPAY, SEIZE, LIQUIDATE, TRANSFER = 1, 3, 4, 5, 6
 """Actions that a market can pause, as ComptrollerStorage numbers them."""
 MOST_PENDING = 10
@@ -50,7 +50,7 @@ def read_deployment(node: Node, block: Block, deployment: Deployment, progress: 
     NodeError
         If the node does not answer.
     """
-    return _VenusReader(node, block, deployment, progress).reading()
+    return _VenusReader(Source(node, block, deployment, progress)).reading()
 
 
 class _VenusReader(CompoundReader):
@@ -60,7 +60,7 @@ class _VenusReader(CompoundReader):
     no_debt = MappingProxyType({"forced": False})
 
     def find_version(self) -> str:
-        last, fee, bounded, self.liquidator, self.vai, paused = self.read(
+        last, fee, bounded, self.liquidator, self.vai, paused = self.source.read(
             [
                 Call(self.comptroller, "lastPoolId()(uint96)"),
                 Call(self.comptroller, "treasuryPercent()(uint256)"),
@@ -72,26 +72,26 @@ class _VenusReader(CompoundReader):
             require=False,
         )
         if isinstance(last, CallFailed):
-            raise UnsupportedError(f"{self.deployment.name}: Venus before 10.0, which has no pools, is not modelled")
+            raise UnsupportedError(f"{self.name}: Venus before 10.0, which has no pools, is not modelled")
         if fee:
-            raise UnsupportedError(f"{self.deployment.name}: a fee on redemptions (treasuryPercent) is not modelled")
+            raise UnsupportedError(f"{self.name}: a fee on redemptions (treasuryPercent) is not modelled")
         self.last_pool, self.all_paused = int(last), bool(paused)
         found = "10.0" if isinstance(bounded, CallFailed) else "10.3"
-        return version_of(self.deployment.version or found).name
+        return version_of(self.source.deployment.version or found).name
 
     def more_addresses(self) -> dict[str, str]:
         return {} if self.liquidator == NOBODY else {"liquidator": self.liquidator}
 
     def flags(self) -> list[dict[str, Any]]:
-        listed = self.each(self.comptroller, "markets(address)(bool,uint256)", self.claims)
+        listed = self.source.read(each(self.comptroller, "markets(address)(bool,uint256)", self.claims))
         return [{"listed": row[0], "borrow_paused": False, "seize_share_wad": 0} for row in listed]
 
     def more_rows(self, markets: Rows) -> dict[Schema, Rows]:
         guards = self._guards()
-        name = {"market": self.deployment.name}
+        name = {"market": self.name}
         share = 0
         if self.liquidator != NOBODY:
-            (share,) = self.read([Call(self.liquidator, "treasuryPercentMantissa()(uint256)")])
+            (share,) = self.source.read([Call(self.liquidator, "treasuryPercentMantissa()(uint256)")])
         settings = {
             "close_factor_wad": self.close_factor,
             "treasury_share_wad": share,
@@ -111,11 +111,13 @@ class _VenusReader(CompoundReader):
         asked = [
             Call(self.comptroller, "actionPaused(address,uint8)(bool)", (c, a)) for c in self.claims for a in actions
         ]
-        answers = iter(self.read(asked))
-        forced = self.each(self.comptroller, "isForcedLiquidationEnabled(address)(bool)", self.claims)
+        answers = iter(self.source.read(asked))
+        forced = self.source.read(each(self.comptroller, "isForcedLiquidationEnabled(address)(bool)", self.claims))
         # Older markets never pay reserves out by themselves.
         numbers = ("reduceReservesBlockNumber", "reduceReservesBlockDelta")
-        reduced = iter(self.read([Call(c, f"{n}()(uint256)") for c in self.claims for n in numbers], require=False))
+        reduced = iter(
+            self.source.read([Call(c, f"{n}()(uint256)") for c in self.claims for n in numbers], require=False)
+        )
         left = self._left_with_liquidator()
         rows = []
         for claim, force in zip(self.claims, forced, strict=True):
@@ -141,16 +143,18 @@ class _VenusReader(CompoundReader):
         if self.liquidator == NOBODY:
             return {}
         queue = [Call(self.liquidator, "pendingRedeem(uint256)(address)", (place,)) for place in range(MOST_PENDING)]
-        pending = {claim for claim in self.read(queue, require=False) if not isinstance(claim, CallFailed)}
-        balances = self.read([Call(claim, "balanceOf(address)(uint256)", (self.liquidator,)) for claim in self.claims])
+        pending = {claim for claim in self.source.read(queue, require=False) if not isinstance(claim, CallFailed)}
+        balances = self.source.read(
+            [Call(claim, "balanceOf(address)(uint256)", (self.liquidator,)) for claim in self.claims]
+        )
         return {claim: (balance, claim in pending) for claim, balance in zip(self.claims, balances, strict=True)}
 
     def _pools(self) -> tuple[Rows, Rows]:
         numbers = range(self.last_pool + 1)
-        pools = self.each(self.comptroller, "pools(uint96)(string,bool,bool)", numbers)
+        pools = self.source.read(each(self.comptroller, "pools(uint96)(string,bool,bool)", numbers))
         pairs = [(number, claim) for number in numbers for claim in self.claims]
-        answers = self.read([Call(self.comptroller, _POOL_MARKET, pair) for pair in pairs])
-        name = {"market": self.deployment.name}
+        answers = self.source.read([Call(self.comptroller, _POOL_MARKET, pair) for pair in pairs])
+        name = {"market": self.name}
         rows = [
             # The core is no pool of its own, and always there.
             name | {"pool": n, "label": label if n else "Core", "active": active or n == 0, "fallback": fallback}
@@ -166,13 +170,13 @@ class _VenusReader(CompoundReader):
         return rows, members
 
     def account_facts(self, accounts: Sequence[str]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-        pools = self.each(self.comptroller, "userPoolId(address)(uint96)", accounts)
+        pools = self.source.read(each(self.comptroller, "userPoolId(address)(uint96)", accounts))
         left_out = {}
         if self.vai != NOBODY:
-            minted = self.each(self.vai, "getVAIRepayAmount(address)(uint256)", accounts)
+            minted = self.source.read(each(self.vai, "getVAIRepayAmount(address)(uint256)", accounts))
             left_out = {account: "owe VAI, which is" for account, debt in zip(accounts, minted, strict=True) if debt}
         if self.liquidator != NOBODY:
-            restricted = self.each(self.liquidator, "liquidationRestricted(address)(bool)", accounts)
+            restricted = self.source.read(each(self.liquidator, "liquidationRestricted(address)(bool)", accounts))
             for account, restriction in zip(accounts, restricted, strict=True):
                 if restriction:
                     left_out[account] = "may be liquidated by some liquidators only, which is"
@@ -180,4 +184,5 @@ class _VenusReader(CompoundReader):
 
     def debt_facts(self, pairs: Sequence[tuple[str, Claim]]) -> list[dict[str, Any]]:
         asked = "isForcedLiquidationEnabledForUser(address,address)(bool)"
-        return [{"forced": forced} for forced in self.read([Call(self.comptroller, asked, pair) for pair in pairs])]
+        answers = self.source.read([Call(self.comptroller, asked, pair) for pair in pairs])
+        return [{"forced": forced} for forced in answers]

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from chain.errors import InputError
 from chain.snapshot import Market, Snapshot
-from chain.tables import Table
+from chain.tables import Column, Schema, Table
 from protocols.lending.compound_v2.state import Pools
 from protocols.lending.compound_v2.tables import (
-    ACCOUNT,
-    MARKET,
     MARKET_COLUMNS,
     POSITION_COLUMNS,
-    TOKEN,
     clock_of,
-    column,
     read_markets,
     read_positions,
-    rows_of,
-    schema,
 )
+from protocols.lending.tables import ACCOUNT, MARKET, TOKEN, one_row, rows_of
 from protocols.lending.venus_core.market import VenusCoreMarket
 from protocols.lending.venus_core.pools import Listing, Pool, effective
 from protocols.lending.venus_core.rules import Guards, Settings
@@ -28,64 +23,48 @@ PROTOCOL = "venus_core"
 ADAPTER = 1
 """Version of these tables and of the reader that fills them."""
 
-SETTINGS = schema(
-    PROTOCOL,
-    "settings",
-    ["market"],
-    MARKET,
-    ("close_factor_wad", "uint256", ""),
-    ("treasury_share_wad", "uint256", "what the Liquidator contract keeps of the bonus"),
-    ("liquidator_only", "bool", "liquidations go through the Liquidator contract"),
+SETTINGS = Schema.of(
+    "venus_core.settings",
+    [MARKET],
+    Column("close_factor_wad", "uint256", ""),
+    Column("treasury_share_wad", "uint256", "what the Liquidator contract keeps of the bonus"),
+    Column("liquidator_only", "bool", "liquidations go through the Liquidator contract"),
 )
-MARKETS = schema(
-    PROTOCOL,
-    "markets",
-    ["market", "token"],
-    MARKET,
-    TOKEN,
+MARKETS = Schema.of(
+    "venus_core.markets",
+    [MARKET, TOKEN],
     *MARKET_COLUMNS,
-    ("liquidate_paused", "bool", "debts in the market cannot be liquidated"),
-    ("seize_paused", "bool", "claims on the market cannot be seized, or not be redeemed"),
-    ("forced", "bool", "debts in the market are liquidated without shortfall"),
-    ("reduced_block", "int64", "block in which reserves were last paid out"),
-    ("reduce_blocks", "uint256", "blocks after which an accrual pays them out again"),
-    ("liquidator_claims", "uint256", "claim tokens of the Liquidator contract"),
-    ("pending", "bool", "which it has still to redeem"),
+    Column("liquidate_paused", "bool", "debts in the market cannot be liquidated"),
+    Column("seize_paused", "bool", "claims on the market cannot be seized, or not be redeemed"),
+    Column("forced", "bool", "debts in the market are liquidated without shortfall"),
+    Column("reduced_block", "int64", "block in which reserves were last paid out"),
+    Column("reduce_blocks", "uint256", "blocks after which an accrual pays them out again"),
+    Column("liquidator_claims", "uint256", "claim tokens of the Liquidator contract"),
+    Column("pending", "bool", "which it has still to redeem"),
 )
-POOLS = schema(
-    PROTOCOL,
-    "pools",
-    ["market", "pool"],
-    MARKET,
-    ("pool", "int64", "id of the pool; 0 is the core"),
-    ("label", "text", "as the comptroller calls it"),
-    ("active", "bool", ""),
-    ("fallback", "bool", "markets that are not listed in it have the core's parameters"),
+POOLS = Schema.of(
+    "venus_core.pools",
+    [MARKET, Column("pool", "int64", "id of the pool; 0 is the core")],
+    Column("label", "text", "as the comptroller calls it"),
+    Column("active", "bool", ""),
+    Column("fallback", "bool", "markets that are not listed in it have the core's parameters"),
 )
-POOL_MARKETS = schema(
-    PROTOCOL,
-    "pool_markets",
-    ["market", "pool", "token"],
-    MARKET,
-    ("pool", "int64", "id of the pool"),
-    TOKEN,
-    ("listed", "bool", "the market is in the pool"),
-    ("ltv_wad", "uint256", "collateral factor: what an account may borrow against"),
-    ("threshold_wad", "uint256", "liquidation threshold"),
-    ("incentive_wad", "uint256", "liquidation incentive, 1.08e18 = 8 %"),
+POOL_MARKETS = Schema.of(
+    "venus_core.pool_markets",
+    [MARKET, Column("pool", "int64", "id of the pool"), TOKEN],
+    Column("listed", "bool", "the market is in the pool"),
+    Column("ltv_wad", "uint256", "collateral factor: what an account may borrow against"),
+    Column("threshold_wad", "uint256", "liquidation threshold"),
+    Column("incentive_wad", "uint256", "liquidation incentive, 1.08e18 = 8 %"),
 )
-ACCOUNTS = schema(
-    PROTOCOL, "accounts", ["market", "account"], MARKET, ACCOUNT, ("pool", "int64", "the pool it chose; 0 is the core")
+ACCOUNTS = Schema.of(
+    "venus_core.accounts", [MARKET, ACCOUNT], Column("pool", "int64", "the pool it chose; 0 is the core")
 )
-POSITIONS = schema(
-    PROTOCOL,
-    "positions",
-    ["market", "account", "token"],
-    MARKET,
-    ACCOUNT,
-    TOKEN,
+POSITIONS = Schema.of(
+    "venus_core.positions",
+    [MARKET, ACCOUNT, TOKEN],
     *POSITION_COLUMNS,
-    ("forced", "bool", "this debt is liquidated without shortfall"),
+    Column("forced", "bool", "this debt is liquidated without shortfall"),
 )
 SCHEMAS = (SETTINGS, MARKETS, POOLS, POOL_MARKETS, ACCOUNTS, POSITIONS)
 
@@ -104,8 +83,8 @@ def load(snapshot: Snapshot) -> list[VenusCoreMarket]:
 
 
 def _load(snapshot: Snapshot, market: Market) -> VenusCoreMarket:
-    settings, listed, pools, members, accounts, entries = (rows_of(snapshot, table, market) for table in SCHEMAS)
-    (row,) = settings.rows()
+    settings, listed, pools, members, accounts, entries = rows_of(snapshot, SCHEMAS, market)
+    row = one_row(settings, market)
     names, tokens, chosen = accounts.texts("account"), listed.texts("token"), accounts.ints("pool")
     if not set(chosen) <= set(pools.ints("pool")):
         raise InputError(f"table {ACCOUNTS.name}: an account of market {market.name} is in a pool that is not there")
@@ -115,7 +94,7 @@ def _load(snapshot: Snapshot, market: Market) -> VenusCoreMarket:
         accounts=names,
         tokens=tokens,
         markets=read_markets(listed),
-        guards=Guards(*(column(listed, name) for name in Guards._fields)),
+        guards=Guards(*(listed.values(name) for name in Guards._fields)),
         pools=_pools(pools, members, tokens),
         positions=read_positions(entries, names, tokens, chosen),
         settings=Settings(
