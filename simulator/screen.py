@@ -27,6 +27,10 @@ SLACK_USD = 1.0
 """How much an account may be above its limit besides, so that dust, where one unit matters, is looked at exactly."""
 
 
+MANY = 20_000
+"""Accounts from which on waking threads costs less than it saves; any number of threads computes the same."""
+
+
 def suspects(exposures: Exposures, prices_usd: FloatArray) -> IntArray:
     """Accounts whose health factor may be below 1.
 
@@ -42,15 +46,16 @@ def suspects(exposures: Exposures, prices_usd: FloatArray) -> IntArray:
     Rows of `exposures`, ascending.
     """
     headroom = np.empty(len(exposures.offsets) - 1)
-    compiled.fast(_headroom, parallel=True)(
-        exposures.offsets,
-        exposures.reserve,
-        exposures.supplied,
-        exposures.debt,
-        exposures.threshold,
-        prices_usd,
-        headroom,
-    )
+    with workers(None if len(headroom) >= MANY else 1):
+        compiled.fast(_headroom, parallel=True)(
+            exposures.offsets,
+            exposures.reserve,
+            exposures.supplied,
+            exposures.debt,
+            exposures.threshold,
+            prices_usd,
+            headroom,
+        )
     return np.flatnonzero(headroom < SLACK_USD)
 
 
