@@ -18,7 +18,8 @@ import numpy.typing as npt
 from protocols.amm.interface import Fill, Venue
 from simulator import screen
 from simulator.book import Book, value
-from simulator.liquidators import Plan, best_plan
+from simulator.congestion import Congestion
+from simulator.liquidators import Plan, best_plan, congested
 from simulator.oracles import Feed, faults_for, rule_for
 from simulator.routes import Hop, Router
 from simulator.scenario import Scenario, find
@@ -83,6 +84,9 @@ class Cascade:
             ]
             for row in range(len(book.markets))
         ]
+        self._behaviour = scenario.liquidators
+        self._congestion = Congestion(book, scenario.liquidators.congestion)
+        self._liquidatable_since: dict[tuple[int, int], int] = {}
         self._deficits_before = [list(market.deficits_raw()) for market in book.markets]
         self._sequence = 0
 
@@ -96,6 +100,8 @@ class Cascade:
             for venue in self.book.venues:
                 venue.advance(self.book.timestamp)
             self.book.outside_usd = self._path[step] * np.exp(self._impact)
+            congestion = self._congestion.watch(self.book.timestamp, self.book.outside_usd)
+            self._behaviour = congested(self.scenario.liquidators, congestion)
             self._arbitrage(step)
             self._publish(step)
             self._liquidate(step)
@@ -166,8 +172,9 @@ class Cascade:
         found = self._find_liquidatable(step)
         before = [_values(venue) for venue in self.book.venues]
         done = len(self.record.liquidations)
-        self._do_unpaid(step, found, done)
-        waiting = found + [(row, MARKET) for row, market in enumerate(self.book.markets) if market.standing_offers()]
+        ready = self._noticed(found)
+        self._do_unpaid(step, ready, done)
+        waiting = ready + [(row, MARKET) for row, market in enumerate(self.book.markets) if market.standing_offers()]
         while waiting:
             # what others do to the pools can make pay what did not
             seen = len(self.record.liquidations)
@@ -196,6 +203,13 @@ class Cascade:
                 )
         return found
 
+    def _noticed(self, found: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Those of the liquidatable accounts that have been so for as long as liquidators take to act."""
+        now = self.book.timestamp
+        self._liquidatable_since = {key: self._liquidatable_since.get(key, now) for key in found}
+        latest = now - self._behaviour.latency_s
+        return [key for key in found if self._liquidatable_since[key] <= latest]
+
     def _do_unpaid(self, step: int, accounts: list[tuple[int, int]], done: int) -> None:
         """Let keepers do what pays nobody (Comet's absorb)."""
         for row, account in accounts:
@@ -203,7 +217,7 @@ class Cascade:
                 if offer.unpaid and not self._full(done):
                     terms = self.book.markets[row].terms(offer, 0)
                     if not terms.refusal:
-                        self._execute(step, Plan(row, offer, 0, terms, None, 0, -self.scenario.liquidators.gas_usd))
+                        self._execute(step, Plan(row, offer, 0, terms, None, 0, -self._behaviour.gas_usd))
 
     def _take_best_first(self, step: int, accounts: list[tuple[int, int]], done: int) -> list[tuple[int, int]]:
         """Execute what pays, the best first, each account as often as it pays; returns those that did not pay."""
@@ -233,11 +247,11 @@ class Cascade:
         return [] if self._full(done) else waiting
 
     def _full(self, done: int) -> bool:
-        limit = self.scenario.liquidators.per_step
+        limit = self._behaviour.per_step
         return limit is not None and len(self.record.liquidations) - done >= limit
 
     def _plan(self, market: int, account: int) -> Plan | None:
-        return best_plan(self.book, self.router, self.scenario.liquidators, market, account)
+        return best_plan(self.book, self.router, self._behaviour, market, account)
 
     def _execute(self, step: int, plan: Plan) -> None:
         book = self.book
@@ -261,7 +275,7 @@ class Cascade:
                 self._record_swap(step, hop, amount, 0, fill, liquidation=number)
                 amount = fill.received_raw
             proceeds = amount
-        flash_fee_usd = book.usd(debt, terms.repaid_raw) * self.scenario.liquidators.flash_fee
+        flash_fee_usd = book.usd(debt, terms.repaid_raw) * self._behaviour.flash_fee
         collateral_usd, repaid_usd = book.usd(collateral, terms.received_raw), book.usd(debt, terms.repaid_raw)
         proceeds_usd = book.usd(debt, proceeds)
         self.record.liquidations.append(
@@ -286,8 +300,8 @@ class Cascade:
                 "protocol_fee_usd": book.usd(collateral, terms.fee_raw),
                 "slippage_usd": collateral_usd - proceeds_usd,
                 "flash_fee_usd": flash_fee_usd,
-                "gas_usd": self.scenario.liquidators.gas_usd,
-                "profit_usd": proceeds_usd - repaid_usd - flash_fee_usd - self.scenario.liquidators.gas_usd,
+                "gas_usd": self._behaviour.gas_usd,
+                "profit_usd": proceeds_usd - repaid_usd - flash_fee_usd - self._behaviour.gas_usd,
             }
         )
         for reserve, amount in settlement.deficits_raw:

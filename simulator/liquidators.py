@@ -42,6 +42,13 @@ class Plan:
     profit_usd: float
 
 
+def congested(behaviour: Liquidators, factor: float) -> Liquidators:
+    """What liquidators do when gas costs `factor` times what it costs at rest, and blocks hold as many times fewer
+    liquidations: not one, where less than one would fit."""
+    fit = None if behaviour.per_step is None else int(behaviour.per_step / factor)
+    return behaviour.model_copy(update={"gas_usd": behaviour.gas_usd * factor, "per_step": fit})
+
+
 def best_plan(book: Book, router: Router, behaviour: Liquidators, market: int, account: int) -> Plan | None:
     """The most profitable liquidation of an account now (-1: purchase from the market), or None where nothing pays.
 

@@ -648,3 +648,19 @@ def test_an_empty_pool_takes_no_part() -> None:
     assert liquidated(played) == {"tight"}
     assert "0xpool2" not in {row["venue"] for row in played.record.swaps}
     assert BTC.address not in {row["token_in"] for row in played.record.swaps}
+
+
+@pytest.mark.parametrize(("latency_s", "first"), [(0.0, 1), (59.0, 2), (60.0, 2), (61.0, 3)])
+def test_nobody_acts_before_the_latency_has_passed(latency_s: float, first: int) -> None:
+    liquidators = {"sell": "outside", "gas_usd": 0.0, "flash_fee": 0.0, "latency_s": latency_s}
+    book = make_snapshot({"a": Account({"ETH": 3.0}, {"USD": 6_900.0})})
+    played = play(book, make_scenario({"ETH": 0.9}, steps=4, liquidators=liquidators))
+    assert played.record.liquidations[0]["step"] == first
+
+
+def test_an_account_that_recovers_is_new_when_it_falls_again() -> None:
+    liquidators = {"sell": "outside", "gas_usd": 0.0, "flash_fee": 0.0, "latency_s": 60.0}
+    moves = {"ETH": [0.9, 1.0, 0.9, 0.9]}
+    book = make_snapshot({"a": Account({"ETH": 3.0}, {"USD": 6_900.0})})
+    played = play(book, make_scenario(moves, steps=4, liquidators=liquidators))
+    assert played.record.liquidations[0]["step"] == 4

@@ -28,7 +28,7 @@ SCENARIOS = {
     "doge.toml": BARE + '[[prices]]\ntokens = ["DOGE"]\nseconds = [0, 60]\nvalues = [1, 0.5]\n',
 }
 POSITIONS = {
-    "good.csv": "ann,ETH,12.5,0,2904.37,0.83\nann,USD,0,17000.25,0.99993,0.781\n",
+    "good.csv": "ann,ETH,1250,0,2904.37,0.83\nann,USD,0,1700025.5,0.99993,0.781\n",
     "bad.csv": "ann,ETH,12.5,0,2904.37,0.83\nann,USD,0,-17000.25,cheap,0.781\nbob,ETH,1,0,2904.37,83\n",
 }
 HEADER = "account,token,supplied,debt,price_usd,liquidation_threshold\n"

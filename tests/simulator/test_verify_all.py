@@ -40,7 +40,7 @@ prices = [
     { tokens = ["LINK"], seconds = [0, 1_800], values = [1, 1.3] },
     { tokens = ["SOL", "DOT", "NEAR"], seconds = [0, 600], values = [1, 0.5] },
 ]
-liquidators = { gas_usd = 1.0 }
+liquidators = { gas_usd = 0.04 }
 """
 
 
