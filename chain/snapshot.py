@@ -40,7 +40,24 @@ ORACLES = Schema(
     ),
 )
 
-SHARED = (TOKENS, ORACLES)
+CLAIMS = Schema(
+    "claims",
+    ("token", "underlying"),
+    (
+        Column("token", "text", "address of the token that is a claim"),
+        Column("underlying", "text", "address of what it is a claim on; empty for what lies off the chain"),
+        Column("kind", "text", "folder of the token's protocol under protocols/tokens"),
+        Column("issuer", "text", "who owes it: the name of a market of the snapshot, or a contract's address"),
+        Column("amount_raw", "uint256", "smallest units of the underlying that one whole token is worth at its rate"),
+        Column("supply_raw", "uint256", "smallest units of the token that there are"),
+        Column("backing_raw", "uint256", "smallest units of the underlying that stand behind all of them"),
+        Column("losses", "text", "when the issuer's losses reach holders: at once, at withdrawal, never"),
+    ),
+)
+"""What tokens are claims on; a claim on several things (a pool's share) has a row for each."""
+
+SHARED = (TOKENS, ORACLES, CLAIMS)
+_REQUIRED = (TOKENS, ORACLES)
 
 
 @dataclass(frozen=True)
@@ -148,7 +165,7 @@ def read_snapshot(path: Path, schemas: Iterable[Schema]) -> Snapshot:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}/manifest.json is not a snapshot's manifest: {error!r}") from None
-    for schema in SHARED:
+    for schema in _REQUIRED:
         if schema.name not in snapshot.tables:
             raise InputError(f"{path} has no table {schema.name}")
     return snapshot
