@@ -1,50 +1,22 @@
-"""x to the power of y in fixed point of 18 decimals, as LogExpMath.pow of Balancer v2 computes it.
-
-x^y = e^(y ln x), and both functions take their argument apart: e^s = Π e^(s_n) · e^rest, where the s_n are powers of
-two, and the rest is small enough for a Taylor series. Every division of the contract rounds towards zero, and its
-logarithm is odd in sign, so what is computed here is the size of the logarithm, and its sign is that of x - 1.
-"""
+"""x to the power of y in fixed point of 18 decimals, as LogExpMath.pow of Balancer v2 computes it: x^y = e^(y ln x)."""
 
 from __future__ import annotations
 
+from protocols.amm.logarithm import (
+    LARGEST_EXPONENT,
+    ONE_18,
+    ONE_36,
+    exponential,
+    is_near_one,
+    logarithm_size,
+    logarithm_size_near_one,
+)
 from protocols.amm.revert import Revert
 from protocols.arithmetic import Number, primitive
 
-_ONE_18 = 10**18
-_ONE_20 = 10**20
-_ONE_36 = 10**36
-
-_INTEGER_STEPS = (
-    (128 * _ONE_18, 38877084059945950922200000000000000000000000000000000000),
-    (64 * _ONE_18, 6235149080811616882910000000),
-)
-"""(s, e^s): s with 18 decimals, e^s without any, rounded as the contract has it."""
-
-_STEPS = (
-    (32 * _ONE_20, 7896296018268069516100000000000000),
-    (16 * _ONE_20, 888611052050787263676000000),
-    (8 * _ONE_20, 298095798704172827474000),
-    (4 * _ONE_20, 5459815003314423907810),
-    (2 * _ONE_20, 738905609893065022723),
-    (_ONE_20, 271828182845904523536),
-    (_ONE_20 // 2, 164872127070012814685),
-    (_ONE_20 // 4, 128402541668774148407),
-    (_ONE_20 // 8, 113314845306682631683),
-    (_ONE_20 // 16, 106449445891785942956),
-)
-"""(s, e^s), both with 20 decimals. The exponential needs them down to 1/4, the logarithm all."""
-
-_STEPS_OF_EXP = 8
-_TERMS_OF_EXP = 12
-_TERMS_OF_LOG = 6
-_TERMS_OF_LOG_NEAR_ONE = 8
-
-_NEAR_ONE = (9 * 10**17, 11 * 10**17)
-"""Between these the logarithm is taken with 36 decimals."""
-_LARGEST_EXPONENT = 130 * _ONE_18
-_SMALLEST_EXPONENT = 41 * _ONE_18
+_SMALLEST_EXPONENT = 41 * ONE_18
 """Largest negative exponent, without its sign."""
-_MILD_EXPONENT = 2**254 // _ONE_20
+_MILD_EXPONENT = 2**254 // 10**20
 
 
 @primitive(lambda x, y: (x / 1e18) ** (y / 1e18) * 1e18)
@@ -57,74 +29,18 @@ def power(x: Number, y: Number) -> Number:
         ``BAL#006``, ``BAL#007`` or ``BAL#008`` if x, y or y ln x is out of the contract's bounds.
     """
     if y == 0:
-        return _ONE_18
+        return ONE_18
     if x == 0:
         return 0
     if x >> 255:
         raise Revert("BAL#006")
     if y >= _MILD_EXPONENT:
         raise Revert("BAL#007")
-    if _NEAR_ONE[0] < x < _NEAR_ONE[1]:
-        whole, rest = divmod(_log_near_one(x), _ONE_18)
-        exponent = (whole * y + rest * y // _ONE_18) // _ONE_18
+    if is_near_one(x):
+        whole, rest = divmod(logarithm_size_near_one(x), ONE_18)
+        exponent = (whole * y + rest * y // ONE_18) // ONE_18
     else:
-        exponent = _log(x) * y // _ONE_18
-    if exponent > (_SMALLEST_EXPONENT if x < _ONE_18 else _LARGEST_EXPONENT):
+        exponent = logarithm_size(x) * y // ONE_18
+    if exponent > (_SMALLEST_EXPONENT if x < ONE_18 else LARGEST_EXPONENT):
         raise Revert("BAL#008")
-    return _ONE_36 // _exp(exponent) if x < _ONE_18 else _exp(exponent)
-
-
-def _exp(s: int) -> int:
-    """e^s for s of 0 or more: LogExpMath.exp."""
-    unscaled = 1
-    for step, grown in _INTEGER_STEPS:
-        if s >= step:
-            s -= step
-            unscaled = grown
-            break  # both together are out of bounds
-    s *= 100
-    product = _ONE_20
-    for step, grown in _STEPS[:_STEPS_OF_EXP]:
-        if s >= step:
-            s -= step
-            product = product * grown // _ONE_20
-    term = total = _ONE_20
-    for n in range(1, _TERMS_OF_EXP + 1):
-        term = term * s // _ONE_20 // n
-        total += term
-    return product * total // _ONE_20 * unscaled // 100
-
-
-def _log(x: int) -> int:
-    """|ln x| with 18 decimals: LogExpMath._ln."""
-    if x < _ONE_18:
-        x = _ONE_36 // x
-    logarithm = 0
-    for step, grown in _INTEGER_STEPS:
-        if x >= grown * _ONE_18:
-            x //= grown
-            logarithm += step
-    logarithm *= 100
-    x *= 100
-    for step, grown in _STEPS:
-        if x >= grown:
-            x = x * _ONE_20 // grown
-            logarithm += step
-    return (logarithm + _log_series(x - _ONE_20, x + _ONE_20, _ONE_20, _TERMS_OF_LOG)) // 100
-
-
-def _log_near_one(x: int) -> int:
-    """|ln x| with 36 decimals: LogExpMath._ln_36."""
-    x *= _ONE_18
-    return _log_series(abs(x - _ONE_36), x + _ONE_36, _ONE_36, _TERMS_OF_LOG_NEAR_ONE)
-
-
-def _log_series(above: int, below: int, one: int, terms: int) -> int:
-    """2 (z + z^3 / 3 + z^5 / 5 + …) for z = above / below, in the decimals of `one`: ln((1 + z) / (1 - z))."""
-    z = above * one // below
-    square = z * z // one
-    total = term = z
-    for n in range(3, 2 * terms, 2):
-        term = term * square // one
-        total += term // n
-    return 2 * total
+    return ONE_36 // exponential(exponent) if x < ONE_18 else exponential(exponent)
