@@ -12,6 +12,7 @@ from chain.errors import InputError, NodeError, ReorgError, UnsupportedError, Un
 from chain.snapshot import Snapshot
 from protocols.lending.aave_v3.importer import import_positions
 from protocols.snapshot import snapshot
+from simulator.attribution import Attribution, attribute
 from simulator.book import read as read_snapshot
 from simulator.replay import replay
 from simulator.report import write_report
@@ -21,7 +22,7 @@ from simulator.stress import stress
 from simulator.verify import verify
 
 __all__ = [
-    "InputError", "NodeError", "ReorgError", "Run", "Scenario", "Snapshot", "UnsupportedError", "UnwindError",
-    "import_positions", "load_scenario", "read_run", "read_snapshot", "replay", "shipped_scenarios", "simulate",
-    "snapshot", "stress", "verify", "write_report",
+    "Attribution", "InputError", "NodeError", "ReorgError", "Run", "Scenario", "Snapshot", "UnsupportedError",
+    "UnwindError", "attribute", "import_positions", "load_scenario", "read_run", "read_snapshot", "replay",
+    "shipped_scenarios", "simulate", "snapshot", "stress", "verify", "write_report",
 ]  # fmt: skip

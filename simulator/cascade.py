@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from chain.errors import InputError
 from protocols.amm.interface import Fill, Venue
 from simulator import screen
 from simulator.book import Book, value
@@ -22,7 +23,7 @@ from simulator.congestion import Congestion
 from simulator.liquidators import Plan, best_plan, congested
 from simulator.oracles import Feed, faults_for, rule_for
 from simulator.routes import Hop, Router
-from simulator.scenario import Scenario, find
+from simulator.scenario import Liquidators, Scenario, find
 
 FloatArray = npt.NDArray[np.float64]
 Row = dict[str, Any]
@@ -73,6 +74,7 @@ class Cascade:
         ):
             for token in tokens:
                 find(token, names, f"scenario {scenario.name}: {where}")
+        self._liquidators = _by_market(book, scenario)
         self._path = scenario.relative_prices(names) * book.outside_usd
         self._impact = np.zeros(len(book.tokens))
         self._impact_weight = _impact_weights(book, self.router)
@@ -102,6 +104,7 @@ class Cascade:
             self.book.outside_usd = self._path[step] * np.exp(self._impact)
             congestion = self._congestion.watch(self.book.timestamp, self.book.outside_usd)
             self._behaviour = congested(self.scenario.liquidators, congestion)
+            self._liquidators = [congested(behaviour, congestion) for behaviour in _by_market(self.book, self.scenario)]
             self._arbitrage(step)
             self._publish(step)
             self._liquidate(step)
@@ -251,7 +254,7 @@ class Cascade:
         return limit is not None and len(self.record.liquidations) - done >= limit
 
     def _plan(self, market: int, account: int) -> Plan | None:
-        return best_plan(self.book, self.router, self._behaviour, market, account)
+        return best_plan(self.book, self.router, self._liquidators[market], market, account)
 
     def _execute(self, step: int, plan: Plan) -> None:
         book = self.book
@@ -386,6 +389,18 @@ class Cascade:
 
 
 _SUMMED = ("collateral_usd", "repaid_usd", "protocol_fee_usd", "slippage_usd", "flash_fee_usd", "gas_usd", "profit_usd")
+
+
+def _by_market(book: Book, scenario: Scenario) -> list[Liquidators]:
+    """How liquidators of each market behave; raises InputError where the scenario names a market that is not there."""
+    usual = scenario.liquidators
+    known = [market.name for market in book.markets]
+    for name in usual.no_slippage:
+        if name not in known:
+            where = f"scenario {scenario.name}: liquidators.no_slippage"
+            raise InputError(f"{where}: the snapshot has no market {name}; it has {', '.join(known)}")
+    whole = usual.model_copy(update={"sell": "outside", "outside_haircut": 0.0})
+    return [whole if name in usual.no_slippage else usual for name in known]
 
 
 def _values(venue: Venue) -> FloatArray:

@@ -264,6 +264,40 @@ def report(
 
 
 @app.command()
+def attribute(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    snapshot: Annotated[
+        Path | None, typer.Option(help="Snapshot folder that the run started from; its scenario's own if absent.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write the result to, as JSON.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; the result is the same with any number.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Which cause a run's bad debt and liquidated value are due to, by Shapley values; and who paid slippage."""
+    from dataclasses import asdict
+
+    from simulator import attribution
+
+    with _progress() as part:
+        found = attribution.attribute(run, snapshot, workers=workers, progress=part("runs"))
+    content = json.dumps(asdict(found), indent=2)
+    if out is not None:
+        _write(out, content + "\n")
+    if as_json:
+        print(content)
+        return
+    for note in found.facts["notes"]:
+        print(f"note: {note}")
+    for measure, meaning in attribution.MEASURES.items():
+        print(f"{measure}: {meaning}")
+    _print_table("by cause, all markets, US dollars", attribution.by_cause(found))
+    _print_table("two causes together beyond each alone, all markets, US dollars", attribution.by_pair(found))
+    _print_table("slippage, by who paid it", found.slippage)
+    if out is not None:
+        print(f"attribution: {out}")
+
+
+@app.command()
 def verify(
     run: Annotated[Path, typer.Argument(help="Run folder, of a snapshot that was read from a node.")],
     rpc: Annotated[str, Rpc],
@@ -291,6 +325,15 @@ def verify(
         print("every integer agrees" if found.agrees else "NOT every integer agrees")
     if not found.agrees:
         raise typer.Exit(1)
+
+
+def _write(path: Path, text: str) -> None:
+    from chain.errors import InputError
+
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from None
 
 
 def _must_be_new(folder: Path | None) -> None:

@@ -37,12 +37,19 @@ def replay(
     InputError
         If the scenario or the snapshot is not as it should be, or there is no snapshot.
     """
-    from simulator.book import opened
     from simulator.run import simulate
 
     loaded = load_scenario(scenario) if isinstance(scenario, str) else scenario
+    return simulate(snapshot_of(loaded, snapshot), loaded, workers=workers, progress=progress)
+
+
+def snapshot_of(scenario: Scenario, snapshot: Snapshot | Path | str | None) -> Snapshot:
+    """The snapshot that is given, read from its folder where a folder is given, or else the shipped one that the
+    scenario names; raises InputError where there is none."""
+    from simulator.book import opened
+
     if snapshot is None:
-        if loaded.snapshot is None:
-            raise InputError(f"scenario {loaded.name} comes with no snapshot; give one with --snapshot DIR")
-        snapshot = shipped_folder() / "snapshots" / loaded.snapshot
-    return simulate(opened(snapshot), loaded, workers=workers, progress=progress)
+        if scenario.snapshot is None:
+            raise InputError(f"scenario {scenario.name} comes with no snapshot; give one with --snapshot DIR")
+        snapshot = shipped_folder() / "snapshots" / scenario.snapshot
+    return opened(snapshot)

@@ -294,7 +294,7 @@ def simulate(
         "scenario": scenario.model_dump(mode="json"),
         "scenario_digest": scenario.digest,
         "seed": scenario.seed,
-        "versions": {"unwind": version("unwind-defi"), "numpy": np.__version__},
+        "versions": versions(),
         "notes": [*snapshot.notes, *_unverified(book), *scenario.notes],
         "markets": [
             {"name": m.name, "protocol": m.protocol, "version": m.version, "addresses": dict(m.addresses)}
@@ -306,6 +306,11 @@ def simulate(
         "decimals": {token.address: token.decimals for token in book.tokens},
     }
     return Run(facts, tables)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what runs are made with."""
+    return {"unwind": version("unwind-defi"), "numpy": np.__version__}
 
 
 def _unverified(book: Book) -> list[str]:

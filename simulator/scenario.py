@@ -103,6 +103,10 @@ class Liquidators(_Part):
         "pools", description="where seized collateral goes: through the pools, or to an outside market at a haircut"
     )
     outside_haircut: Share = Field(0.0, description="loss against the outside price of sales to the outside market")
+    no_slippage: list[str] = Field(
+        default_factory=list,
+        description="markets whose collateral fetches the outside price, whatever its amount, and moves nothing",
+    )
     gas_usd: NotNegative = Field(20.0, description="cost of one liquidation at rest, USD")
     congestion: NotNegative = Field(
         6.8,
