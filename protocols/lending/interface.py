@@ -173,9 +173,15 @@ class LendingMarket(Protocol):
     def deficits_raw(self) -> Sequence[int]:
         """Realised bad debt of each reserve so far, smallest units."""
 
+    def cash_and_loans_raw(self) -> Sequence[tuple[int, int]]:
+        """Of each reserve, what could be paid out now and what is lent out with interest, smallest units; two zeros
+        for what is never lent."""
+
 
 class UsualMarket:
     """What most markets answer; one that differs says so itself."""
+
+    tokens: Sequence[str]
 
     def standing_offers(self) -> list[Offer]:
         """Nothing is sold of the market's own."""
@@ -184,3 +190,7 @@ class UsualMarket:
     def open_accounts(self) -> list[int]:
         """Nobody may be liquidated but for their health."""
         return []
+
+    def cash_and_loans_raw(self) -> Sequence[tuple[int, int]]:
+        """Nothing is lent out of what others have supplied."""
+        return [(0, 0)] * len(self.tokens)

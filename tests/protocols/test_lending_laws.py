@@ -110,6 +110,35 @@ class Ledger:
     __hash__ = None  # type: ignore[assignment]
 
 
+@every_protocol
+def test_cash_and_loans_are_what_the_contracts_hold_and_what_accounts_owe(protocol: str) -> None:
+    followed: list[int] = []
+
+    @settings(max_examples=70)
+    @given(seeds, waits, shares)
+    def law(seed: int, seconds: int, share: Fraction) -> None:
+        book = stirred(protocol, seed, seconds)
+        for offer in [*offers(book), *book.market.standing_offers()]:
+            before, was = book.market.cash_and_loans_raw(), book.debt()
+            adds_up = [book.owed_adds_up(r) for r in range(len(before))]
+            if book.market.settle(offer, max(int(offer.most_raw * share), 1)).terms.refusal:
+                continue
+            after, now, held = book.market.cash_and_loans_raw(), book.debt(), book.held()
+            for r, unit in enumerate(book.coarseness()):
+                if not any((*before[r], *after[r])):
+                    # never lent, and so owed by nobody
+                    assert not was[r]
+                    continue
+                assert after[r][0] == held[r]
+                if adds_up[r]:
+                    fallen = before[r][1] - after[r][1]
+                    assert abs(fallen - (was[r] - now[r])) <= (3 + 2 * len(book.accounts())) * unit
+                    followed.append(fallen)
+
+    law()
+    assert sum(fallen > 0 for fallen in followed) >= 20
+
+
 # --- 2: a healthy account is never touched ------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from chain.errors import InputError
 from protocols.arithmetic import max_uint256
-from protocols.lending.aave_v2.rates import bring_indices, stable_balance
+from protocols.lending.aave_v2.rates import bring_indices, next_borrow_index, stable_balance, stable_supply
 from protocols.lending.aave_v2.rules import (
     HEALTH_FACTOR_LIQUIDATION_THRESHOLD,
     AccountData,
@@ -18,6 +18,7 @@ from protocols.lending.aave_v2.rules import (
     backs_debt,
     liquidate,
     quote,
+    variable_debt,
 )
 from protocols.lending.aave_v2.state import Indices, Positions, Reserves, copied
 from protocols.lending.aave_v2.versions import NOT_ENOUGH_LIQUIDITY, OK, REVERTS, version_of
@@ -144,6 +145,17 @@ class AaveV2Market(UsualMarket):
     def deficits_raw(self) -> Sequence[int]:
         """Nothing for any reserve: Aave v2 realises no bad debt, what cannot be recovered goes on as debt."""
         return (0,) * len(self.tokens)
+
+    def cash_and_loans_raw(self) -> list[tuple[int, int]]:
+        """Of each reserve, what could be paid out now and what is lent out with the interest that the next transaction
+        stores, smallest units."""
+        reserves, now = self._reserves, self._now
+
+        def lent(r: int) -> int:
+            variable = variable_debt(reserves.debt_scaled[r], next_borrow_index(reserves, r, now))
+            return int(variable + stable_supply(reserves, r, now))
+
+        return [(reserves.liquidity_raw[r], lent(r)) for r in range(len(self.tokens))]
 
     def state(self) -> tuple[Reserves, Positions]:
         """A copy of the pool's storage: indices as of each reserve's last update."""

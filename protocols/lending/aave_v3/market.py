@@ -166,6 +166,14 @@ class AaveV3Market(UsualMarket):
         """Realised bad debt of each reserve so far, smallest units."""
         return tuple(self._reserves.deficit_raw)
 
+    def cash_and_loans_raw(self) -> list[tuple[int, int]]:
+        """Of each reserve, what could be paid out now and what is lent out with interest, smallest units."""
+        reserves, version = self._reserves, self._version.code
+        return [
+            (reserves.liquidity_raw[r], int(debt_balance(version, reserves.debt_scaled[r], self._indices.debt[r])))
+            for r in range(len(self.tokens))
+        ]
+
     def state(self) -> tuple[Reserves, Positions]:
         """A copy of the pool's storage: indices as of each reserve's last update."""
         return copied(self._reserves), copied(self._positions)

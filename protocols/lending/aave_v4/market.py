@@ -10,7 +10,7 @@ from chain.errors import InputError
 from protocols.arithmetic import max_uint256
 from protocols.lending.aave_v4.account import AccountData, account_data, debt_ray
 from protocols.lending.aave_v4.amounts import HEALTH_FACTOR_LIQUIDATION_THRESHOLD
-from protocols.lending.aave_v4.hub import VIRTUAL, drawn_index, total_added
+from protocols.lending.aave_v4.hub import VIRTUAL, drawn_index, from_ray_up, owed_ray, total_added
 from protocols.lending.aave_v4.rules import Call, Quote, entry_of, liquidate, quote
 from protocols.lending.aave_v4.state import (
     Assets,
@@ -172,6 +172,17 @@ class AaveV4Market(UsualMarket):
     def deficits_raw(self) -> Sequence[int]:
         """Realised bad debt of the spoke in each reserve so far, smallest units rounded up."""
         return tuple(-(-deficit // _RAY) for deficit in self._reserves.deficit_ray)
+
+    def cash_and_loans_raw(self) -> list[tuple[int, int]]:
+        """Of each reserve, what its hub could pay out now and has lent to all spokes, with interest and premium,
+        smallest units."""
+        assets, now = self._hubs.assets, self._hubs.now
+
+        def lent(a: int) -> int:
+            # what the hub counts as owed has in it what was written off
+            return int(from_ray_up(owed_ray(assets, a, drawn_index(assets, a, now)) - assets.deficit_ray[a]))
+
+        return [(assets.liquidity_raw[a], lent(a)) for a in self._reserves.asset]
 
     def state(self) -> tuple[Assets, Reserves, Positions]:
         """A copy of what the contracts store."""

@@ -235,6 +235,10 @@ class CompoundV2Market(UsualMarket):
         """Realised bad debt of each market: none, the contracts write nothing off."""
         return (0,) * len(self.tokens)
 
+    def cash_and_loans_raw(self) -> list[tuple[int, int]]:
+        """Of each reserve, what could be paid out now and what is lent out with interest, smallest units."""
+        return list(zip(self._markets.cash_raw, self._markets.borrows_raw, strict=True))
+
     def state(self) -> tuple[Markets, Positions]:
         """A copy of the storage."""
         return copied(self._markets), copied(self._positions)

@@ -8,7 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from chain.errors import InputError
-from protocols.lending.compound_v3.rates import BASE_INDEX_SCALE, FACTOR_SCALE, accrued, protocol_reserves
+from protocols.lending.compound_v3.rates import (
+    BASE_INDEX_SCALE,
+    FACTOR_SCALE,
+    accrued,
+    present_value,
+    protocol_reserves,
+)
 from protocols.lending.compound_v3.rules import (
     absorb,
     absorb_error,
@@ -184,6 +190,12 @@ class CompoundV3Market(UsualMarket):
         """Realised bad debt of each reserve so far, smallest units: the contract keeps no account of it, and it starts
         from 0 with the market."""
         return (self._written_off, *(0 for _ in self.tokens[1:]))
+
+    def cash_and_loans_raw(self) -> list[tuple[int, int]]:
+        """Of the base token, what could be paid out now and what is lent out with interest, smallest units; two zeros
+        for collateral, which is never lent."""
+        lent = present_value(self._totals.borrow_principal, self._totals.borrow_index)
+        return [(self._reserves.balance_raw[BASE], int(lent)), *((0, 0) for _ in self.tokens[1:])]
 
     def protocol_reserves_raw(self) -> int:
         """``getReserves`` now: the protocol's own base token, negative where lenders are owed more than there is."""

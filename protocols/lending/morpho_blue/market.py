@@ -156,6 +156,12 @@ class MorphoBlueMarket(UsualMarket):
         """Debt written off since the market was opened here, collateral and loan token, smallest units."""
         return (0, self._written_off)
 
+    def cash_and_loans_raw(self) -> list[tuple[int, int]]:
+        """Of the loan token, what could be paid out now and what is lent out with interest, smallest units; two zeros
+        for the collateral, which is never lent."""
+        totals = self._accrual.totals
+        return [(0, 0), (int(totals.supply_assets - totals.borrow_assets), int(totals.borrow_assets))]
+
     def state(self) -> tuple[Totals, list[Position]]:
         """The market's storage: totals without interest since they were last touched, and positions."""
         return self._totals, list(self._positions)

@@ -62,6 +62,11 @@ class AaveV2Book(Book):
             for entry in entries_of(positions, account)
         }
 
+    def owed_adds_up(self, reserve: int) -> bool:
+        """The contract has stable-rate debt as a total of its own at an average rate, and sets both to nothing where a
+        repayment does not fit them."""
+        return not self.market.state()[0].stable_principal_raw[reserve]
+
     def records(self) -> list[Any]:
         reserves, positions = self.market.state()
         size = len(self.market.tokens)

@@ -71,6 +71,10 @@ class Book:
         """What all accounts owe, and whoever else the totals know."""
         return self._totals(self.debts)
 
+    def owed_adds_up(self, reserve: int) -> bool:
+        """Whether the contract's total of a debt changes as accounts' debts do."""
+        return True
+
     def kept(self) -> list[Any]:
         """What of each token is the protocol's own, as far as liquidations change it."""
         return self._nothing()
