@@ -9,7 +9,8 @@ that the node takes:
 
 Both aggregators have ``tryAggregate(bool,(address,bytes)[])``. A bundle may run into the node's limit of gas, and then
 calls in it fail that would not fail alone. So a call that failed in a bundle is asked again in a smaller one, and at
-last alone, before it counts as failed.
+last alone, before it counts as failed. Where most calls are expected to fail, one more that cannot fail stands at the
+end of every bundle: if it succeeds, there was gas enough for those before it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from chain.transport import Request
 
 MULTICALL3 = "0xcA11bde05977b3631167028862bE2a173976CA11"
 # Last 20 bytes of keccak256("unwind: aggregator"): nobody has a key or a contract there.
+_NOBODY = "0x" + "0" * 40
+"""No contract is there, so that a call succeeds as long as there is gas."""
 AGGREGATOR = "0xf939f579f4adad97d206b17fba3719f9c51cd760"
 
 _BUNDLES = "bundles"
@@ -87,6 +90,7 @@ def read(
     *,
     require: bool = True,
     bundle: int = 250,
+    again: bool = True,
     progress: Progress | None = None,
 ) -> list[Any]:
     """The results of `calls` at a pinned block.
@@ -100,6 +104,9 @@ def read(
         caller must look at.
     bundle
         Most calls in one ``eth_call``: fewer suit views that use much gas.
+    again
+        Whether a call that failed is asked again in a smaller bundle although gas was left. It need not be where calls
+        try out what functions a contract has.
     progress
         Called after every batch with calls done and calls in all.
 
@@ -126,7 +133,7 @@ def read(
     first_size = size = _first_size(node, block, calls, bundle)
     while waiting:
         tell = progress and partial(_tell, progress, len(answers), size, len(calls))
-        replies = _ask(node, block, [encoded[i] for i in waiting], size, tell)
+        replies = _ask(node, block, [encoded[i] for i in waiting], size, tell, again)
         answered = {i: answer for i, answer in zip(waiting, replies, strict=True) if answer is not None}
         if size < first_size:
             # What failed in a large bundle and succeeds in a small one failed for want of gas.
@@ -212,16 +219,19 @@ def _tell(progress: Progress, before: int, size: int, total: int, bundles: int, 
 
 
 def _ask(
-    node: Node, block: Block, calls: Sequence[tuple[str, bytes]], size: int, progress: Progress | None
+    node: Node, block: Block, calls: Sequence[tuple[str, bytes]], size: int, progress: Progress | None, again: bool
 ) -> list[_Answer | None]:
     """The answer to each encoded call; None where the call should be asked again in a smaller bundle."""
     if size == 1:
         requests = [_request(target, payload) for target, payload in calls]
         return [_alone(reply) for reply in node.read(block, requests, progress=progress)]
-    groups = [calls[i : i + size] for i in range(0, len(calls), size)]
+    groups = [list(calls[i : i + size]) for i in range(0, len(calls), size)]
+    if not again:
+        groups = [[*group, (_NOBODY, b"")] for group in groups]
     requests = [_bundle_request(_way(node, block), group) for group in groups]
     replies = node.read(block, requests, splittable=True, progress=progress)
-    return [answer for group, reply in zip(groups, replies, strict=True) for answer in _unbundled(reply, len(group))]
+    answers = [_unbundled(reply, len(group)) for group, reply in zip(groups, replies, strict=True)]
+    return [answer for group in answers for answer in (group if again else _settled(group))]
 
 
 def _request(target: str, payload: bytes, *override: Any) -> Request:
@@ -259,6 +269,12 @@ def _unbundled(reply: Any, count: int) -> list[_Answer | None]:
     if results is None or len(results) != count:
         return [None] * count
     return [_Answer(True, data) if success else None for success, data in results]
+
+
+def _settled(answers: list[_Answer | None]) -> list[_Answer | None]:
+    """The answers without that to the last call; if that succeeded, gas was left, and what failed has failed."""
+    *answers, last = answers
+    return answers if last is None else [answer or _Answer(False, b"") for answer in answers]
 
 
 def _alone(reply: Any) -> _Answer:

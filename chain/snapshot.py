@@ -40,6 +40,24 @@ ORACLES = Schema(
     ),
 )
 
+ORACLE_PARTS = Schema(
+    "oracle_parts",
+    ("feed", "part"),
+    (
+        Column("feed", "text", "contract that answers for a price, as in the table oracles"),
+        Column("part", "int64", "number of the part in the feed's tree; 0 is the feed itself"),
+        Column("parent", "int64", "the part that computes from it; -1 for the feed itself"),
+        Column("role", "text", "what it is to its parent; empty for the feed itself"),
+        Column("kind", "text", "kind of price source"),
+        Column("contract", "text", "address"),
+        Column("description", "text", "what the contract says it is; empty where it says nothing"),
+        Column("decimals", "int64", "one whole unit of its answer is 10**decimals"),
+        Column("answer_raw", "int256", "its answer at the block"),
+        Column("published_at", "int64", "unix seconds of its last answer; 0 where it does not say"),
+        Column("parameters", "text", "JSON object: what was read of it, named with units"),
+    ),
+)
+
 CLAIMS = Schema(
     "claims",
     ("token", "underlying"),
@@ -56,7 +74,7 @@ CLAIMS = Schema(
 )
 """What tokens are claims on; a claim on several things (a pool's share) has a row for each."""
 
-SHARED = (TOKENS, ORACLES, CLAIMS)
+SHARED = (TOKENS, ORACLES, ORACLE_PARTS, CLAIMS)
 _REQUIRED = (TOKENS, ORACLES)
 
 
@@ -147,7 +165,7 @@ def read_snapshot(path: Path, schemas: Iterable[Schema]) -> Snapshot:
     InputError
         Naming the file (and the row) that is not as it should be.
     """
-    known = {schema.name: schema for schema in (*SHARED, *schemas)}
+    known = {schema.name: schema for schema in (*SHARED, ORACLE_PARTS, *schemas)}
     folder = read_folder(path, "snapshot", known)
     facts = folder.facts
     try:

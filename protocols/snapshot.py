@@ -12,10 +12,12 @@ from chain.blocks import block_at
 from chain.deployments import Deployment, load_deployments
 from chain.errors import InputError
 from chain.node import Block, Node, Progress
-from chain.snapshot import ORACLES, TOKENS, Snapshot
+from chain.snapshot import ORACLE_PARTS, ORACLES, TOKENS, Snapshot
 from chain.tables import Schema, Table
 from protocols import registry
 from protocols.catalogue import reader_caveat
+from protocols.oracles.reader import read_trees
+from protocols.oracles.tables import rows as part_rows
 from protocols.reading import Reading, Rows
 
 
@@ -123,6 +125,8 @@ def take_snapshot(
     readings = [_read(node, pinned, d, [], progress) for d in chosen if d.family == "lending"]
     tokens = sorted({row["token"] for reading in readings for row in reading.rows[TOKENS]})
     readings += [_read(node, pinned, d, tokens, progress) for d in chosen if d.family == "amm"]
+    feeds = sorted({row["feed"] for reading in readings for row in reading.rows.get(ORACLES, ())})
+    parts = [row for feed, tree in read_trees(node, pinned, feeds).items() for row in part_rows(feed, tree)]
     node.check_unchanged(pinned)
     markets = tuple(market for reading in readings for market in reading.markets)
     unverified = dict.fromkeys(reader_caveat(market.protocol, market.version) for market in markets)
@@ -134,7 +138,7 @@ def take_snapshot(
         origin="node",
         markets=markets,
         adapters={d.protocol: registry.part(d.family, d.protocol, "tables").ADAPTER for d in chosen},
-        tables=_tables(readings),
+        tables=_tables(readings) | {ORACLE_PARTS.name: Table.from_rows(ORACLE_PARTS, parts)},
         notes=(
             *([f"Not deployed yet at block {pinned.number}: {', '.join(later)}."] if later else []),
             *(caveat for caveat in unverified if caveat),

@@ -1,0 +1,67 @@
+"""Maker's oracle security module (makerdao/osm): every price waits an hour before it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from protocols.oracles.kind import Answer, Ask, Kind, Part, Slot, addresses, numbers
+
+_CURRENT_SLOT, _NEXT_SLOT = 3, 4
+"""Where ``cur`` and ``nxt`` are kept: their getters answer contracts on a list only."""
+
+
+class Module(NamedTuple):
+    """What an OSM holds: the price that counts, the one that waits, and when that was taken."""
+
+    current: int
+    next: int
+    poked_at: int
+
+
+def poke(module: Module, source: int, now: int, hop: int) -> Module:
+    """OSM.poke, once or as often as was due since: the price that waited counts, and the source's waits.
+
+    Keepers poke at the first moment they may, so that `poked_at` goes on in whole hops.
+    """
+    while now >= module.poked_at + hop:
+        at = module.poked_at + hop
+        module = Module(module.next, source, at - at % hop)
+    return module
+
+
+def _start(part: Part, started: int) -> Answer:
+    hop = part.number("hop_s")
+    module = Module(part.answer_raw, part.number("next_raw"), part.number("poked_at"))
+
+    def answer(children: Mapping[str, int], now: int) -> int:
+        nonlocal module
+        if now > started:
+            module = poke(module, children["source"], now, hop)
+        return module.current
+
+    return answer
+
+
+def _values(address: str, _: Mapping[str, Any]) -> dict[str, Ask]:
+    return {"answer": Slot(address, _CURRENT_SLOT), "next_raw": Slot(address, _NEXT_SLOT)}
+
+
+def _finish(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The values are the lower halves of their words; the upper ones say whether there is one."""
+    values = {name: int(found[name]) & ((1 << 128) - 1) for name in ("answer", "next_raw")}
+    return {**found, **values, "decimals": 18}
+
+
+KINDS = (
+    Kind(
+        "Maker OSM",
+        "the source's price of an hour ago",
+        "an hour late, both in a fall and in its recovery; a wrong price can be stopped in that hour",
+        getters=numbers({"hop_s": "hop"}, "uint16") | numbers({"poked_at": "zzz"}, "uint64"),
+        sources=addresses({"source": "src"}),
+        further=_values,
+        finish=_finish,
+        start=_start,
+    ),
+)
