@@ -165,7 +165,7 @@ def read_snapshot(path: Path, schemas: Iterable[Schema]) -> Snapshot:
     InputError
         Naming the file (and the row) that is not as it should be.
     """
-    known = {schema.name: schema for schema in (*SHARED, ORACLE_PARTS, *schemas)}
+    known = {schema.name: schema for schema in (*SHARED, *schemas)}
     folder = read_folder(path, "snapshot", known)
     facts = folder.facts
     try:

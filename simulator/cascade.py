@@ -9,23 +9,20 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from chain.errors import InputError
-from protocols.amm.interface import Fill, Venue
+from protocols.amm.interface import Fill
 from simulator import screen
 from simulator.book import Book, value
 from simulator.congestion import Congestion
 from simulator.liquidators import Plan, best_plan, congested
+from simulator.market.impact import PriceImpact
+from simulator.market.orderbook import order_books
 from simulator.oracles import Feed, faults_for, rule_for
 from simulator.routes import Hop, Router
 from simulator.scenario import Liquidators, Scenario, find
 
-FloatArray = npt.NDArray[np.float64]
 Row = dict[str, Any]
 MARKET = -1
 """In the place of an account: the market itself, selling what it holds."""
@@ -41,6 +38,7 @@ class Record:
     liquidations: list[Row] = field(default_factory=list)
     deficits: list[Row] = field(default_factory=list)
     swaps: list[Row] = field(default_factory=list)
+    withdrawals: list[Row] = field(default_factory=list)
 
 
 class Cascade:
@@ -65,20 +63,18 @@ class Cascade:
         self.book = book
         self.scenario = scenario
         self.record = Record()
+        book.venues += order_books(book, scenario.venues.books)
         self.router = Router(book.venues, book.token_row)
         names = [token.names for token in book.tokens]
         for where, tokens in (
             ("oracles.per_token", scenario.oracles.per_token),
             ("oracles.faults", [token for fault in scenario.oracles.faults for token in fault.tokens]),
-            ("venues.anchored", scenario.venues.anchored),
         ):
             for token in tokens:
                 find(token, names, f"scenario {scenario.name}: {where}")
         self._liquidators = _by_market(book, scenario)
-        self._path = scenario.relative_prices(names) * book.outside_usd
-        self._impact = np.zeros(len(book.tokens))
-        self._impact_weight = _impact_weights(book, self.router)
-        self._anchored = np.array([any(n.lower() in known for n in scenario.venues.anchored) for known in names])
+        path = scenario.relative_prices(names) * book.outside_usd
+        self._impact = PriceImpact(book, self.router.sides, scenario.venues, path, scenario.step_s)
         self._feeds = [
             [
                 self._feed(row, reserve, published or book.timestamp)
@@ -101,11 +97,12 @@ class Cascade:
                 market.advance(self.book.timestamp)
             for venue in self.book.venues:
                 venue.advance(self.book.timestamp)
-            self.book.outside_usd = self._path[step] * np.exp(self._impact)
+            self._impact.set_outside(step)
             congestion = self._congestion.watch(self.book.timestamp, self.book.outside_usd)
             self._behaviour = congested(self.scenario.liquidators, congestion)
             self._liquidators = [congested(behaviour, congestion) for behaviour in _by_market(self.book, self.scenario)]
             self._arbitrage(step)
+            self._withdraw(step)
             self._publish(step)
             self._liquidate(step)
             if progress:
@@ -136,21 +133,28 @@ class Cascade:
     # --- the parts of a step ------------------------------------------------------------------------------------
 
     def _arbitrage(self, step: int) -> None:
-        """Bring every pool toward the outside price, by the scenario's share of the gap."""
-        share = self.scenario.venues.arbitrage
-        if share == 0.0:
-            return
-        value = self.book.outside_usd / self.book.unit
-        for row, (venue, sides) in enumerate(zip(self.book.venues, self.router.sides, strict=True)):
-            for sold, bought in combinations(range(len(sides)), 2):
-                target = value[sides[sold]] / value[sides[bought]]
-                now = venue.price(sold, bought)
-                trade = venue.trade_to(sold, bought, float(now ** (1.0 - share) * target**share))
-                if trade is None:
-                    continue
-                fill = venue.swap(trade.sold, trade.bought, trade.amount_raw, trade.limit_raw)
-                hop = Hop(row, trade.sold, trade.bought)
-                self._record_swap(step, hop, trade.amount_raw, trade.limit_raw, fill, liquidation=-1)
+        """Bring every pool toward the outside price."""
+        for row, trade in self._impact.arbitrages():
+            fill = self.book.venues[row].swap(trade.sold, trade.bought, trade.amount_raw, trade.limit_raw)
+            hop = Hop(row, trade.sold, trade.bought)
+            self._record_swap(step, hop, trade.amount_raw, trade.limit_raw, fill, liquidation=-1)
+
+    def _withdraw(self, step: int) -> None:
+        """Let liquidity providers leave whom the prices of this step drive away."""
+        for row, amounts in self._impact.withdrawals():
+            venue = self.book.venues[row]
+            self._sequence += 1
+            for token, amount in zip(venue.tokens, amounts, strict=True):
+                self.record.withdrawals.append(
+                    {
+                        "sequence": self._sequence,
+                        "step": step,
+                        "venue": venue.name,
+                        "protocol": venue.protocol,
+                        "token": token,
+                        "amount_raw": amount,
+                    }
+                )
 
     def _publish(self, step: int) -> None:
         """Let every feed speak that has something to say."""
@@ -173,7 +177,7 @@ class Cascade:
     def _liquidate(self, step: int) -> None:
         """Let liquidators take what pays, the best first, until nothing does or the blocks are full."""
         found = self._find_liquidatable(step)
-        before = [_values(venue) for venue in self.book.venues]
+        move_outside = self._impact.watch()
         done = len(self.record.liquidations)
         ready = self._noticed(found)
         self._do_unpaid(step, ready, done)
@@ -184,7 +188,7 @@ class Cascade:
             waiting = self._take_best_first(step, waiting, done)
             if len(self.record.liquidations) == seen:
                 break
-        self._move_outside(before)
+        move_outside()
         self._record_step(step, len(found), done)
 
     def _find_liquidatable(self, step: int) -> list[tuple[int, int]]:
@@ -321,23 +325,6 @@ class Cascade:
                 }
             )
 
-    def _move_outside(self, before: list[FloatArray]) -> None:
-        """Hand a share of what liquidators' swaps did to pool prices on to outside prices.
-
-        In each pool the tokens move against those that are anchored, or where none is, against their mean; a token
-        takes the moves of its pools by their depth.
-        """
-        share = self.scenario.venues.impact
-        for venue, sides, was, weight in zip(
-            self.book.venues, self.router.sides, before, self._impact_weight, strict=True
-        ):
-            move = _values(venue) - was
-            if share == 0.0 or not move.any():
-                continue
-            anchors = self._anchored[list(sides)]
-            move -= move[anchors].mean() if anchors.any() else move.mean()
-            self._impact[list(sides)] += share * weight * np.where(anchors, 0.0, move)
-
     # --- what is written down -----------------------------------------------------------------------------------
 
     def _record_swap(self, step: int, hop: Hop, amount_raw: int, limit_raw: int, fill: Fill, liquidation: int) -> None:
@@ -401,24 +388,3 @@ def _by_market(book: Book, scenario: Scenario) -> list[Liquidators]:
             raise InputError(f"{where}: the snapshot has no market {name}; it has {', '.join(known)}")
     whole = usual.model_copy(update={"sell": "outside", "outside_haircut": 0.0})
     return [whole if name in usual.no_slippage else usual for name in known]
-
-
-def _values(venue: Venue) -> FloatArray:
-    """Logarithm of what each token is worth in a pool's first, smallest units; zeros in an empty pool."""
-    prices = np.array([1.0, *(venue.price(0, other) for other in range(1, len(venue.tokens)))])
-    return np.zeros(len(prices)) if (prices <= 0.0).any() else -np.log(prices)
-
-
-def _impact_weights(book: Book, router: Router) -> list[FloatArray]:
-    """For each venue, its part of all that is traded of each of its tokens, by depth at the start."""
-    depth = [
-        np.array([book.usd(token, amount) for token, amount in zip(sides, venue.reserves_raw(), strict=True)])
-        for venue, sides in zip(book.venues, router.sides, strict=True)
-    ]
-    total = np.zeros(len(book.tokens))
-    for sides, amounts in zip(router.sides, depth, strict=True):
-        total[list(sides)] += amounts
-    return [
-        np.divide(amounts, total[list(sides)], out=np.zeros(len(amounts)), where=total[list(sides)] > 0)
-        for sides, amounts in zip(router.sides, depth, strict=True)
-    ]

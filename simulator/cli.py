@@ -314,13 +314,15 @@ def verify(
         found = execute(loaded, rpc, part("steps"))
     checks = [asdict(check) for check in found.checks.values()]
     if as_json:
-        counts = {"liquidations": found.liquidations, "swaps": found.swaps}
+        counts = {"liquidations": found.liquidations, "swaps": found.swaps, "not_compared": found.not_compared}
         print(json.dumps({"agrees": found.agrees, **counts, "checks": checks}, indent=2))
     else:
         _print_table("run against contracts", [{k: v for k, v in c.items() if k != "examples"} for c in checks])
         for check in checks:
             for example in check["examples"]:
                 print(f"differs: {check['what']}: {example}")
+        for reason, count in found.not_compared.items():
+            print(f"not compared: {count} swaps on {reason}")
         print(f"executed {found.liquidations} liquidations and {found.swaps} swaps; ", end="")
         print("every integer agrees" if found.agrees else "NOT every integer agrees")
     if not found.agrees:

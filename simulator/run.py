@@ -140,6 +140,18 @@ SWAPS = _schema(
         ("fee_usd", "float64", f"the pool's fee, {OUTSIDE}"),
     ],
 )
+WITHDRAWALS = _schema(
+    "withdrawals",
+    ["sequence", "token"],
+    [
+        ("sequence", "int64", "place in the order of all liquidations, swaps and withdrawals"),
+        _STEP,
+        ("venue", "text", "address of the pool"),
+        ("protocol", "text", "of the pool"),
+        _TOKEN,
+        ("amount_raw", "uint256", "what liquidity providers took out, smallest units"),
+    ],
+)
 ACCOUNTS = _schema(
     "accounts",
     ["market", "account"],
@@ -184,7 +196,9 @@ _FACTS = (
     *("snapshot", "scenario", "scenario_digest", "seed", "versions", "notes"),
     *("markets", "feeds", "symbols", "decimals", "outside_usd"),
 )
-SCHEMAS = {s.name: s for s in (STEPS, PRICES, LIQUIDATABLE, LIQUIDATIONS, DEFICITS, SWAPS, ACCOUNTS, RESERVES)}
+SCHEMAS = {
+    s.name: s for s in (STEPS, PRICES, LIQUIDATABLE, LIQUIDATIONS, DEFICITS, SWAPS, WITHDRAWALS, ACCOUNTS, RESERVES)
+}
 
 
 @dataclass(frozen=True)
@@ -266,7 +280,7 @@ def simulate(
     from simulator.screen import workers as threads
 
     book = open_book(snapshot)
-    if not book.venues and scenario.liquidators.sell == "pools":
+    if not (book.venues or scenario.venues.books) and scenario.liquidators.sell == "pools":
         raise InputError(
             "the snapshot has no pools in which collateral could be sold; let liquidators sell to an outside market "
             "(in a scenario liquidators.sell = 'outside' and its outside_haircut, in a stress --haircut)"
@@ -278,7 +292,7 @@ def simulate(
         record = Cascade(book, scenario, _published(snapshot, book)).run(progress)
     tables = {
         name: Table.from_rows(SCHEMAS[name], getattr(record, name))
-        for name in ("steps", "prices", "liquidatable", "liquidations", "deficits", "swaps")
+        for name in ("steps", "prices", "liquidatable", "liquidations", "deficits", "swaps", "withdrawals")
     }
     tables["accounts"] = Table.from_rows(ACCOUNTS, _account_rows(book, before, record.liquidations, record.deficits))
     tables["reserves"] = Table.from_rows(RESERVES, _reserve_rows(book, deficits, record.liquidations))

@@ -124,16 +124,61 @@ class Liquidators(_Part):
     )
 
 
-class Venues(_Part):
-    """How pools and the outside price follow each other."""
+class BookLaw(_Part):
+    """Depth of an order book; `simulator.market.orderbook` has the laws and their sources."""
 
-    arbitrage: Share = Field(1.0, description="share of the gap to the outside price that arbitrage closes in a step")
+    token: str = Field(description="what is sold and bought, symbol or address")
+    quote: str = Field(description="what it is paid in, symbol or address")
+    law: Literal["linear", "square_root", "floored"]
+    depth: Positive = Field(
+        description="whole tokens: D of the linear laws, the sale that by q/D takes all of the price; V of the square "
+        "root, what trades in a day"
+    )
+    volatility: Positive | None = Field(
+        None, description="of a calm day, as a share of the price; depth falls as realised volatility exceeds it"
+    )
+    factor: Positive = Field(1.0, description="Y of the square-root law")
+    floor: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        0.0, description="B of the floored law, as a share of the price at the start"
+    )
+    half_life_s: Positive = Field(
+        3600.0, description="in which half of what trades moved the price by is gone, seconds"
+    )
+    half_spread: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.0, description="kept of every trade, as a share")
+
+    @model_validator(mode="after")
+    def _complete(self) -> BookLaw:
+        if self.law == "square_root" and self.volatility is None:
+            raise ValueError("the square-root law needs a volatility")
+        if self.law != "floored" and self.floor:
+            raise ValueError("only the floored law has a floor")
+        if self.law != "square_root" and self.factor != 1.0:
+            raise ValueError("only the square-root law has a factor")
+        if self.token.lower() == self.quote.lower():
+            raise ValueError("token and quote are the same")
+        return self
+
+
+class Venues(_Part):
+    """How venues and the outside price follow each other, and the order books that no contract holds.
+
+    Defaults and what is known of them: simulator/README.md.
+    """
+
     impact: Share = Field(
-        0.1, description="share of the move that liquidators' swaps cause in a pool that the outside price takes over"
+        0.3, description="share of the move that liquidators' swaps cause in a venue that the outside price takes over"
+    )
+    permanent: Share = Field(0.5, description="share of what the outside price took over that stays; the rest fades")
+    arbitrage_half_life_s: NotNegative = Field(
+        18.0, description="in which arbitrage closes half of a pool's gap to the outside price, seconds; 0 for at once"
+    )
+    withdrawal: NotNegative = Field(
+        0.0, description="share of liquidity that leaves a pool for each unit of adverse logarithmic move of its price"
     )
     anchored: list[str] = Field(
         default_factory=list, description="tokens whose outside price selling cannot move (redeemable at par)"
     )
+    books: list[BookLaw] = Field(default_factory=list)
 
 
 class Scenario(_Part):

@@ -1,7 +1,9 @@
 """A run against the real contracts, on a fork of the block it started from.
 
 For each step the fork is put at the step's time and oracle prices, and the contracts are asked who is liquidatable;
-then the run's liquidations and swaps are executed in the run's order. Every integer is compared.
+then the run's liquidations and swaps are executed in the run's order. Every integer is compared. Swaps that no contract
+can repeat are left out, counted and named: those with order books, and those with pools that a model took liquidity
+out of, which the fork's pools still have.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from chain.node import Node
 from chain.snapshot import Market
 from protocols import registry
 from protocols.onfork import AmmOnFork, LendingOnFork
+from simulator.market.orderbook import PROTOCOL as ORDER_BOOK
 from simulator.run import Run
 
 LISTED = 20
@@ -54,12 +57,23 @@ class Check:
 
 @dataclass
 class Verification:
-    """What a verification found."""
+    """What a verification found.
+
+    Attributes
+    ----------
+    checks
+        By what is compared.
+    liquidations, accounts, swaps
+        How many were executed or asked for.
+    not_compared
+        How many swaps were left out, by why.
+    """
 
     checks: dict[str, Check] = field(default_factory=dict)
     liquidations: int = 0
     accounts: int = 0
     swaps: int = 0
+    not_compared: dict[str, int] = field(default_factory=dict)
 
     def check(self, what: str) -> Check:
         """The comparison of that name."""
@@ -119,6 +133,9 @@ class _Verifier:
         self.accounts: dict[str, list[str]] = {market.name: [] for market in self.markets}
         for row in run.tables["accounts"].rows():
             self.accounts[row["market"]].append(row["account"])
+        self.withdrawn_at: dict[str, int] = {}
+        for row in run.tables["withdrawals"].rows():
+            self.withdrawn_at.setdefault(row["venue"], row["sequence"])
         self.found = Verification()
 
     def verify(self, progress: Callable[[int, int], None] | None) -> Verification:
@@ -169,7 +186,18 @@ class _Verifier:
         check.compare(f"{where}, received", row["received_raw"], received)
         check.compare(f"{where}, protocol fee", row["fee_raw"], fee)
 
+    def _left_out(self, row: dict[str, Any]) -> str:
+        """Why a swap is not compared; empty where it is."""
+        if row["protocol"] == ORDER_BOOK:
+            return f"{row['venue']}: no contract holds an order book"
+        if self.withdrawn_at.get(row["venue"], row["sequence"]) < row["sequence"]:
+            return f"{row['protocol']} pool {row['venue']}: the run took liquidity out of it that the fork's still has"
+        return ""
+
     def _swap(self, row: dict[str, Any]) -> None:
+        if reason := self._left_out(row):
+            self.found.not_compared[reason] = self.found.not_compared.get(reason, 0) + 1
+            return
         where = f"swap {row['sequence']} on {row['venue']}"
         protocol = row["protocol"]
         if protocol not in self.amm:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+ONE_SHARE = 10**18
+"""All of it, for :meth:`Withdrawable.withdraw`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +79,16 @@ class Venue(Protocol):
     def trade_to(self, sold: int, bought: int, price: float) -> Trade | None:
         """The arbitrage that brings the marginal price of `sold` in `bought` (smallest units) to within the fee of
         `price`, to the nearer edge; None when it is there already, so that nobody would trade."""
+
+
+@runtime_checkable
+class Withdrawable(Protocol):
+    """A venue whose liquidity providers can be made to leave by a model; others keep what they have."""
+
+    def withdraw(self, share_wad: int) -> Sequence[int]:
+        """Let every provider take out this share of what it has, in proportion, 1e-18; the price stays.
+
+        Returns
+        -------
+        What left of each token, smallest units, rounded in favour of those who stay.
+        """

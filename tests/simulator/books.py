@@ -265,7 +265,8 @@ STEP_S = 60
 def make_scenario(moves: Mapping[str, float | Sequence[float]] | None = None, **content: Any) -> Scenario:
     """A scenario in which each token's price is multiplied by a factor in the first step, or takes a factor a step.
 
-    Oracles answer at once, liquidators pay nothing and gas prices stay unless `content` says otherwise.
+    Oracles answer at once, pools are arbitraged at once, liquidators pay nothing, gas prices stay and sales move no
+    outside price, or for good, unless `content` says otherwise.
     """
     paths = []
     for token, factors in (moves or {}).items():
@@ -277,10 +278,10 @@ def make_scenario(moves: Mapping[str, float | Sequence[float]] | None = None, **
         "steps": 2,
         "prices": paths,
         "oracles": {"deviation": 0.0},
-        "venues": {"impact": 0.0},
     }
-    behaviour = {"congestion": 0.0} | content.pop("liquidators", {"gas_usd": 0.0, "flash_fee": 0.0})
-    return scenario_from(defaults | content | {"liquidators": behaviour}, "test")
+    liquidators = {"congestion": 0.0} | content.pop("liquidators", {"gas_usd": 0.0, "flash_fee": 0.0})
+    venues = {"impact": 0.0, "permanent": 1.0, "arbitrage_half_life_s": 0.0} | content.pop("venues", {})
+    return scenario_from(defaults | content | {"liquidators": liquidators, "venues": venues}, "test")
 
 
 @dataclass(frozen=True)

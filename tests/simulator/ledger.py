@@ -18,6 +18,7 @@ from protocols.lending.compound_v2.balances import debt_of, exchange_rate
 from protocols.lending.interface import LendingMarket, Offer, Settlement
 from simulator.book import Book
 from simulator.cascade import Record
+from simulator.market.orderbook import OrderBook
 
 ROUNDED = 3
 """Units that one liquidation may round a scaled balance by: to scaled and back, for the liquidator and the treasury."""
@@ -66,6 +67,8 @@ class Ledger:
         """By (place, token): what came there less what left, smallest units."""
         self.swaps = 0
         self.settlements = 0
+        self.withdrawn: dict[tuple[str, str], int] = defaultdict(int)
+        """By (pool, token), smallest units."""
         self._fees: dict[tuple[str, str], float] = defaultdict(float)
         self._rounded: dict[str, int] = defaultdict(int)
         self._written_off: dict[tuple[str, str], int] = defaultdict(int)
@@ -93,6 +96,8 @@ class Ledger:
                 patch.setattr(market, "settle", self._listened_settle(market.settle))
             for venue in {type(venue) for venue in self.book.venues}:
                 patch.setattr(venue, "swap", self._listened_swap(venue.swap))
+                if hasattr(venue, "withdraw"):
+                    patch.setattr(venue, "withdraw", self._listened_withdraw(venue.withdraw))
             yield
 
     def _listened_settle(self, original: Any) -> Any:
@@ -136,12 +141,27 @@ class Ledger:
 
         return swap
 
+    def _listened_withdraw(self, original: Any) -> Any:
+        ours = {id(venue) for venue in self.book.venues}
+
+        def withdraw(venue: Any, share_wad: int) -> Any:
+            amounts = original(venue, share_wad)
+            if id(venue) in ours:
+                self._rounded[venue.name] += 2
+                for token, amount in zip(venue.tokens, amounts, strict=True):
+                    self.withdrawn[venue.name, token] += amount
+                    self.move(token, amount, venue.name, "providers")
+            return amounts
+
+        return withdraw
+
     # --- after it -----------------------------------------------------------------------------------------------
 
     def check(self, record: Record) -> None:
         """Compare with the states of markets and pools as they are now, and with what the run wrote down."""
         self._check_markets(record.deficits)
         self._check_pools()
+        self._check_providers(record.withdrawals)
         self._check_traders(record.liquidations, record.swaps)
         for token in {token for _, token in self.entries}:
             assert sum(amount for (_, t), amount in self.entries.items() if t == token) == 0
@@ -161,6 +181,10 @@ class Ledger:
 
     def _check_pools(self) -> None:
         for venue in self.book.venues:
+            if isinstance(venue, OrderBook):
+                # nobody's reserves: other traders pay and receive, and the book keeps their account
+                assert venue.net_raw == [self.entries[venue.name, token] for token in venue.tokens]
+                continue
             for token, was, now in zip(venue.tokens, self._reserves[venue.name], venue.reserves_raw(), strict=True):
                 kept = self.entries[venue.name, token] - (now - was)
                 if venue.protocol == "uniswap_v2":
@@ -173,6 +197,12 @@ class Ledger:
                 assert kept <= fees * (1 + 1e-9) + units
                 if venue.protocol == "uniswap_v3":
                     assert kept >= fees * (1 - 1e-9) - units
+
+    def _check_providers(self, withdrawals: Sequence[Mapping[str, Any]]) -> None:
+        told: dict[tuple[str, str], int] = defaultdict(int)
+        for row in withdrawals:
+            told[row["venue"], row["token"]] += row["amount_raw"]
+        assert told == {key: amount for key, amount in self.withdrawn.items() if key in told or amount}
 
     def _check_traders(self, liquidations: Sequence[Mapping[str, Any]], swaps: Sequence[Mapping[str, Any]]) -> None:
         """What traders are left with is what the tables say that arbitrage and liquidators made."""

@@ -69,7 +69,7 @@ def crash() -> Played:
         steps=8,
         oracles={"deviation": 0.01, "delay_s": 60.0},
         liquidators={"gas_usd": 23.0, "flash_fee": 0.0009, "minimum_profit_usd": 5.0},
-        venues={"impact": 0.3, "arbitrage": 0.9, "anchored": ["USD", "DAI"]},
+        venues={"impact": 0.3, "arbitrage_half_life_s": 18.0, "anchored": ["USD", "DAI"]},
     )
     played = play(make_snapshot(BOOK, assets=with_rates(ASSETS, ETH=0.031, USD=0.11, DAI=0.07, BTC=0.013)), scenario)
     record = played.record
@@ -354,13 +354,15 @@ def test_arbitrage_brings_every_pool_to_within_its_fee_of_the_outside_price(fact
         assert (1 - venue.fee(0, 1)) * (1 - 1e-9) <= venue.price(0, 1) / fair <= (1 + 1e-9) / (1 - venue.fee(0, 1))
 
 
-def test_arbitrage_closes_the_stated_share_of_the_gap() -> None:
+def test_arbitrage_closes_half_of_the_gap_in_a_half_life() -> None:
     pool = (Pool("ETH", "USD", 70e6, 100),)
-    played = play(make_snapshot({"safe": SAFE}, pool), make_scenario({"ETH": 0.6}, steps=1, venues={"arbitrage": 0.25}))
-    fell = played.before.venues[0].price(0, 1) / played.book.venues[0].price(0, 1)
-    assert fell == pytest.approx(0.6**0.25, rel=2e-4)
-    still = play(make_snapshot({"safe": SAFE}, pool), make_scenario({"ETH": 0.6}, steps=1, venues={"arbitrage": 0.0}))
-    assert still.record.swaps == []
+    for half_lives, share in ((0.5, 1 - 2**-0.5), (1.0, 0.5), (2.0, 0.75)):
+        venues = {"arbitrage_half_life_s": STEP_S / half_lives}
+        played = play(make_snapshot({"safe": SAFE}, pool), make_scenario({"ETH": 0.6}, steps=1, venues=venues))
+        fell = played.before.venues[0].price(0, 1) / played.book.venues[0].price(0, 1)
+        assert fell == pytest.approx(0.6**share, rel=2e-4)
+    never = make_scenario({"ETH": 0.6}, steps=1, venues={"arbitrage_half_life_s": 1e12})
+    assert play(make_snapshot({"safe": SAFE}, pool), never).record.swaps == []
 
 
 def test_a_crash_that_liquidates_nobody_is_the_scenario_and_nothing_more() -> None:

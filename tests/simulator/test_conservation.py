@@ -103,7 +103,18 @@ def everything_on(steps: int) -> Scenario:
             "capital_usd": 150_000.0,
             "per_step": 3,
         },
-        venues={"impact": 0.2, "arbitrage": 0.9, "anchored": ["USD"]},
+        venues={
+            "impact": 0.2,
+            "permanent": 0.6,
+            "arbitrage_half_life_s": STEP_S / 3,
+            "withdrawal": 0.2,
+            "anchored": ["USD"],
+            "books": [
+                {"token": "BTC", "quote": "USD", "law": "linear", "depth": 900.0, "volatility": 0.04},
+                {"token": "ETH", "quote": "DAI", "law": "floored", "depth": 7000.0, "floor": 0.2, "half_spread": 0.001},
+                {"token": "ETH", "quote": "BTC", "law": "square_root", "depth": 2e4, "volatility": 0.03},
+            ],
+        },
     )
 
 
@@ -263,6 +274,13 @@ def test_a_deficit_that_is_not_told_is_noticed(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(AaveV3Market, "settle", lambda *arguments: Settlement(settle(*arguments).terms))
     with noticed():
         crash()
+
+
+def test_liquidity_that_leaves_and_is_not_told_is_noticed() -> None:
+    book = open_book(make_snapshot(borrowers(30, 1, 0.6, 0.75), POOLS))
+    cascade = Cascade(book, make_scenario({"ETH": 0.9}, steps=1, venues={"withdrawal": 0.5}), [[START] * 4])
+    with noticed():
+        cascade.run(lambda done, total: cascade.record.withdrawals[0].update(amount_raw=1))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from chain.tables import Table
 from fixtures.localchain import LocalChain
 from protocols.snapshot import take_snapshot
 from simulator.run import Run, read_run, simulate
-from simulator.scenario import Liquidators
+from simulator.scenario import BookLaw, Liquidators, Venues
 from simulator.stress import shock_scenario, stress
 from simulator.verify import verify
 from tests.deployments import write_deployments
@@ -72,6 +72,25 @@ def test_a_figure_that_is_off_by_one_unit_is_found(
     found = verify(with_table(run, table, rows), chain.url)
     assert not found.agrees
     assert found.checks[what].disagreements > 0
+
+
+def test_swaps_that_no_contract_can_repeat_are_left_out_counted_and_named(
+    chain: LocalChain, snapshot: Snapshot
+) -> None:
+    book = BookLaw(token="WETH", quote="USDC", law="linear", depth=1e6)
+    venues = Venues(withdrawal=0.5, books=[book])
+    run = simulate(snapshot, shock_scenario(CRASH, steps=3, step_s=600).model_copy(update={"venues": venues}))
+    found = verify(run, chain.url)
+    assert found.agrees
+    left = {row["venue"]: row["sequence"] for row in reversed(run.tables["withdrawals"].rows())}
+    swaps = run.tables["swaps"].rows()
+    compared = [row for row in swaps if row["sequence"] < left.get(row["venue"], 0)]
+    # the arbitrage of the first step comes before anybody has left
+    assert found.swaps == len(compared) > 0
+    assert sum(found.not_compared.values()) == len(swaps) - len(compared) > 0
+    for venue in {row["venue"] for row in swaps if row not in compared}:
+        (why,) = (why for why in found.not_compared if venue in why)
+        assert ("no contract" if venue.startswith("book") else "took liquidity out") in why
 
 
 def test_an_account_that_the_run_left_out_is_found(chain: LocalChain, run: Run) -> None:

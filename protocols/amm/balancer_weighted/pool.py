@@ -8,7 +8,7 @@ from math import inf, log
 from chain.errors import InputError
 from protocols.amm.arbitrage import sale_to
 from protocols.amm.balancer_weighted import rules
-from protocols.amm.interface import Fill, Trade
+from protocols.amm.interface import ONE_SHARE, Fill, Trade
 from protocols.amm.revert import Revert
 from protocols.arithmetic import max_uint112
 
@@ -127,6 +127,12 @@ class BalancerWeightedPool:
         received = self._received(sold, bought, amount_raw)
         self._sides[sold], self._sides[bought] = self._after(sold, bought, amount_raw, received)
         return Fill(amount_raw, received)
+
+    def withdraw(self, share_wad: int) -> tuple[int, ...]:
+        """A proportional exit (WeightedMath._calcTokensOutGivenExactBptIn of all tokens) of this share, 1e-18."""
+        left = tuple(side.balance * share_wad // ONE_SHARE for side in self._sides)
+        self._sides = [s._replace(balance=s.balance - amount) for s, amount in zip(self._sides, left, strict=True)]
+        return left
 
     def trade_to(self, sold: int, bought: int, price: float) -> Trade | None:
         """The swap after which nobody would trade against an outside market at `price`.

@@ -11,7 +11,7 @@ from chain.errors import InputError
 from protocols.amm.arbitrage import sale_to
 from protocols.amm.curve_stableswap import rules
 from protocols.amm.curve_stableswap.invariant import Ramp, Terms, amplification, invariant, slope
-from protocols.amm.interface import Fill, Trade
+from protocols.amm.interface import ONE_SHARE, Fill, Trade
 from protocols.amm.revert import Revert
 
 _NOTHING = Fill(0, 0)
@@ -203,6 +203,14 @@ class StableSwapPool:
         self._now = self._now.after(sold, bought, amount_raw, exchanged)
         self.admin_balances_raw[bought] += exchanged.admin_fee
         return exchanged
+
+    def withdraw(self, share_wad: int) -> tuple[int, ...]:
+        """The contract's ``remove_liquidity`` of this share of its tokens, 1e-18: balances in proportion, no fee."""
+        now = self._now
+        left = tuple(balance * share_wad // ONE_SHARE for balance in now.balances)
+        kept = tuple(balance - amount for balance, amount in zip(now.balances, left, strict=True))
+        self._now = _Standing(now.terms, now.amp, now.rates, kept)
+        return left
 
     def trade_to(self, sold: int, bought: int, price: float) -> Trade | None:
         """The swap after which nobody would trade against an outside market at `price`.

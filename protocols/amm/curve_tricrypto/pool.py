@@ -11,7 +11,7 @@ from chain.errors import InputError
 from protocols.amm.arbitrage import sale_to
 from protocols.amm.curve_tricrypto import rules
 from protocols.amm.curve_tricrypto.invariant import MAX_A, MAX_GAMMA, MIN_A, MIN_GAMMA, ONE, get_p
-from protocols.amm.interface import Fill, Trade
+from protocols.amm.interface import ONE_SHARE, Fill, Trade
 from protocols.amm.revert import Revert
 
 _NOTHING = Fill(0, 0)
@@ -182,6 +182,27 @@ class TricryptoPool:
         exchanged = self._now.exchange(sold, bought, amount_raw)
         self._now = self._now.after(exchanged.state)
         return Fill(amount_raw, exchanged.received)
+
+    def withdraw(self, share_wad: int) -> tuple[int, ...]:
+        """The contract's ``remove_liquidity`` of this share of its tokens, 1e-18.
+
+        Of what is burned one unit is paid nothing for; balances and D fall in proportion to the rest.
+        """
+        state = self._now.state
+        burned = state.total_supply * share_wad // ONE_SHARE
+        if burned == 0:
+            return (0,) * _COINS
+        paid = burned - 1 if burned < state.total_supply else burned
+        left = tuple(balance * paid // state.total_supply for balance in state.balances)
+        first, second, third = (balance - amount for balance, amount in zip(state.balances, left, strict=True))
+        self._now = self._now.after(
+            state._replace(
+                balances=(first, second, third),
+                d=state.d - state.d * paid // state.total_supply,
+                total_supply=state.total_supply - burned,
+            )
+        )
+        return left
 
     def trade_to(self, sold: int, bought: int, price: float) -> Trade | None:
         """The swap after which nobody would trade against an outside market at `price`.

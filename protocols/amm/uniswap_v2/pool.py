@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import isqrt
 
 from chain.errors import InputError
-from protocols.amm.interface import Fill, Trade
+from protocols.amm.interface import ONE_SHARE, Fill, Trade
 from protocols.amm.revert import Revert
 from protocols.amm.uniswap_v2 import rules
 from protocols.arithmetic import max_uint112
@@ -104,6 +104,12 @@ class UniswapV2Pair:
             swapped = rules.swap(reserve0, reserve1, reserve0, reserve1 + amount_raw, received, 0)
         self._reserves = [swapped.reserve0, swapped.reserve1]
         return Fill(amount_raw, received)
+
+    def withdraw(self, share_wad: int) -> tuple[int, int]:
+        """UniswapV2Pair.burn of this share of the pair's tokens, 1e-18; without the protocol's mint before it."""
+        left0, left1 = (reserve * share_wad // ONE_SHARE for reserve in self._reserves)
+        self._reserves = [self._reserves[0] - left0, self._reserves[1] - left1]
+        return left0, left1
 
     def trade_to(self, sold: int, bought: int, price: float) -> Trade | None:
         """The smallest swap after which nobody would trade against an outside market at `price`.

@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import isqrt
 
 from chain.errors import InputError
-from protocols.amm.interface import Fill, Trade
+from protocols.amm.interface import ONE_SHARE, Fill, Trade
 from protocols.amm.revert import Revert
 from protocols.amm.uniswap_v3 import rules
 from protocols.amm.uniswap_v3.ticks import (
@@ -192,6 +192,20 @@ class UniswapV3Pool:
         # uint128, left to overflow by the contract
         self.protocol_fees_raw[token_in] = (self.protocol_fees_raw[token_in] + swapped.protocol_fee) % 2**128
         return swapped
+
+    def withdraw(self, share_wad: int) -> tuple[int, int]:
+        """UniswapV3Pool.burn of this share of every position, 1e-18, and collection of what that frees.
+
+        Positions are not known, only their sums: liquidity is cut range by range, not position by position.
+        """
+        before = self.reserves_raw()
+        cut = [liquidity - liquidity * share_wad // ONE_SHARE for liquidity in self.ticks.liquidity]
+        self.ticks = self.ticks._replace(liquidity=cut)
+        self._reserves = None
+        left0, left1 = (
+            min(was * share_wad // ONE_SHARE, was - now) for was, now in zip(before, self.reserves_raw(), strict=True)
+        )
+        return left0, left1
 
     def trade_to(self, sold: int, bought: int, price: float) -> Trade | None:
         """The swap after which nobody would trade against an outside market at `price`.
