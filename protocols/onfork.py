@@ -57,9 +57,16 @@ class AmmOnFork(Protocol):
 
 @dataclass(frozen=True)
 class Hand:
-    """The executor on one fork."""
+    """The executor on one fork.
+
+    Attributes
+    ----------
+    address
+        Where it stands: at another contract's address it is treated as that one.
+    """
 
     fork: Fork
+    address: str = EXECUTOR
 
     def act(self, call: Call) -> Receipt:
         """Let the executor make a call; the receipt's output is what the contract answered.
@@ -69,19 +76,19 @@ class Hand:
         chain.fork.Reverted
             With the contract's own reason.
         """
-        self.fork.set_code(EXECUTOR, runtime("Executor"))
-        wrapped = Call(EXECUTOR, EXECUTE, (call.target, encode(call)))
+        self.fork.set_code(self.address, runtime("Executor"))
+        wrapped = Call(self.address, EXECUTE, (call.target, encode(call)))
         receipt = self.fork.transact(_KEEPER, wrapped)
         return Receipt(decode(wrapped, receipt.output), receipt.logs)
 
     def hold(self, token: str, amount_raw: int) -> None:
         """Give the executor so much of a token."""
-        self.fork.deal(token, EXECUTOR, amount_raw)
+        self.fork.deal(token, self.address, amount_raw)
 
     def allow(self, token: str, spender: str) -> None:
         """Let a contract take the executor's tokens, once and without limit: some tokens (USDT) refuse to change an
         allowance that is in use."""
-        granted = self.fork.read(Call(token, "allowance(address,address)(uint256)", (EXECUTOR, spender)))
+        granted = self.fork.read(Call(token, "allowance(address,address)(uint256)", (self.address, spender)))
         if granted < _UNLIMITED // 2:
             self.act(Call(token, "approve(address,uint256)()", (spender, _UNLIMITED)))
 

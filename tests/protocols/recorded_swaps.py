@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from eth_abi.abi import encode as abi_encode
@@ -23,15 +24,19 @@ Recording = Mapping[str, Any]
 
 @contextmanager
 def read_recorded(
-    recording: Recording, read_deployment: Callable[..., Reading], protocol: str, addresses: Mapping[str, str]
+    recording: Recording,
+    read_deployment: Callable[..., Reading],
+    protocol: str,
+    addresses: Mapping[str, str],
+    symbols: Sequence[str] = ("USD", "ETH", "BTC"),
 ) -> Iterator[tuple[Node, Snapshot]]:
-    """The node of a recording, and what a reader brings from it for dollars, ether and bitcoin."""
+    """The node of a recording, and what a reader brings from it for some tokens; its notes are the snapshot's."""
     deployment = Deployment(recording["chain_id"], "recorded", "amm", protocol, "", addresses, 0, "")
-    tokens = sorted(recording["tokens"][symbol] for symbol in ("USD", "ETH", "BTC"))
+    tokens = sorted(recording["tokens"][symbol] for symbol in symbols)
     with JsonRpcServer(recorded_chain(recording)) as server, Node(server.url, cache_dir=None) as node:
         block = node.pin(recording["block"])
         reading = read_deployment(node, block, deployment, tokens, lambda _: lambda done, total: None)
-        yield node, snapshot_of(reading.rows, recording)
+        yield node, replace(snapshot_of(reading.rows, recording), notes=tuple(reading.notes))
 
 
 def snapshot_of(rows: Mapping[Schema, Sequence[Mapping[str, Any]]], recording: Recording) -> Snapshot:

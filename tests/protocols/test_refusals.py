@@ -25,6 +25,7 @@ from chain.snapshot import Market, Snapshot
 from chain.tables import Column, Schema, Table
 from protocols import registry
 from protocols.amm.curve_stableswap.reader import read_deployment
+from protocols.amm.pendle import reader as pendle
 from protocols.lending.aave_v3 import reader as aave_v3
 from protocols.lending.aave_v3 import tables as aave_v3_tables
 from protocols.lending.aave_v4 import reader as aave_v4
@@ -52,6 +53,8 @@ from tests.protocols.made_up_contracts import (
     contract,
     take,
 )
+from tests.protocols.recorded_chain import load_recording
+from tests.protocols.recorded_swaps import read_recorded
 from tests.simulator.books import ETH, MARKET, Account, make_scenario, make_snapshot
 from tests.vectors.__main__ import replay
 
@@ -416,7 +419,19 @@ def read_a_pool_of_another_kind() -> None:
         read_deployment(node, node.pin("latest"), deployment, [TOKEN], lambda _: lambda done, total: None)
 
 
+def read_a_market_of_a_strange_sy() -> None:
+    recording = load_recording("pendle")
+    addresses = {"mine": recording["pools"]["strange"]}
+    with read_recorded(recording, pendle.read_deployment, "pendle", addresses, ("ETH", "PT strange")):
+        pass
+
+
 OTHERS = [
+    Refusal(
+        "a listed Pendle market whose SY is not one for one",
+        lambda _: read_a_market_of_a_strange_sy(),
+        ("recorded", load_recording("pendle")["pools"]["strange"], "one for one"),
+    ),
     Refusal("a listed Curve pool of another kind", lambda _: read_a_pool_of_another_kind(), ("here", SELF, "neither")),
     Refusal("a chain whose pace is not known", lambda _: block_ms(424_242, 0), ("chain 424242",)),
     Refusal("a token whose balances are stored nowhere known", deal_what_is_stored_nowhere, (TOKEN,)),

@@ -42,8 +42,6 @@ class PendleMarket:
         As ``readState`` has them, and the index of the yield token, which stays as it was.
     timestamp
         Now, unix seconds.
-    caveat
-        What of this market is not held to recorded contract answers.
 
     Raises
     ------
@@ -62,18 +60,12 @@ class PendleMarket:
     """
 
     protocol = "pendle"
+    caveat = ""
 
     def __init__(
-        self,
-        name: str,
-        tokens: Sequence[str],
-        *,
-        terms: rules.Terms,
-        state: rules.State,
-        timestamp: int,
-        caveat: str = "",
+        self, name: str, tokens: Sequence[str], *, terms: rules.Terms, state: rules.State, timestamp: int
     ) -> None:
-        self.name, self.tokens, self.caveat = name, tuple(tokens), caveat
+        self.name, self.tokens = name, tuple(tokens)
         if len(self.tokens) != 2:
             raise InputError(f"market {name}: it has {len(self.tokens)} tokens instead of a PT and what it stands for")
         if not all(0 <= amount < 2**127 for amount in state[:2]) or not 0 <= state.last_ln_implied_rate < 2**96:

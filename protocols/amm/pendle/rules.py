@@ -186,12 +186,14 @@ def prepare(terms: Terms, state: State, now: Number) -> Prepared:
     Raises
     ------
     Revert
-        ``MarketExpired`` from the expiry on; the contract's own reason if the market has no PT or no SY.
+        ``MarketExpired`` from the expiry on; the contract's own reason if the market has no PT, no SY or no curve.
     """
     if now >= terms.expiry:
         raise Revert("MarketExpired")
     time_to_expiry = terms.expiry - now
-    rate_scalar = mul_div_down(terms.scalar_root, YEAR, time_to_expiry)
+    rate_scalar = floored(mul_div_down(terms.scalar_root, YEAR, time_to_expiry))
+    if rate_scalar <= 0:
+        raise Revert("MarketRateScalarBelowZero")
     total_asset = floored(mul_div_down(state.total_sy, terms.py_index, ONE))
     if state.total_pt == 0 or total_asset == 0:
         raise Revert("MarketZeroTotalPtOrTotalAsset")
@@ -220,8 +222,6 @@ def sell_pt(terms: Terms, state: State, now: Number, amount: Number) -> Trade:
     fee = floored(mul_div_down(before_fee, ready.fee_rate - ONE, ready.fee_rate))
     to_reserve = _to_sy(terms, floored(_percent(fee, terms.reserve_fee_percent)))
     sy = _to_sy(terms, before_fee - fee)
-    if sy + to_reserve > state.total_sy:
-        raise Revert("negative")
     return _traded(terms, ready, now, sy, fee, to_reserve, state.total_pt + amount, state.total_sy - (sy + to_reserve))
 
 
@@ -247,8 +247,6 @@ def buy_pt(terms: Terms, state: State, now: Number, amount: Number) -> Trade:
     fee = floored(mul_div_down(before_fee, ready.fee_rate - ONE, ONE))
     to_reserve = _to_sy(terms, floored(_percent(fee, terms.reserve_fee_percent)))
     sy = ceiled(mul_div_up(before_fee + fee, ONE, terms.py_index))
-    if to_reserve > state.total_sy + sy:
-        raise Revert("negative")
     return _traded(terms, ready, now, sy, fee, to_reserve, state.total_pt - amount, state.total_sy + sy - to_reserve)
 
 
