@@ -294,6 +294,7 @@ def test_nobody_trades_toward_no_price_nor_in_a_market_without_tokens() -> None:
         assert market.trade_to(PT, TOKEN, price) is None
     assert market_of(0).trade_to(PT, TOKEN, 0.9) is None
     assert market_of(1e-20).trade_to(PT, TOKEN, 0.5) is None
+    assert market_of(rate=100, left=900).trade_to(PT, TOKEN, 0.5) is None
     assert market_of(left=900, scalar_root=2).trade_to(PT, TOKEN, 0.5) is None
 
 
@@ -336,7 +337,7 @@ def test_what_makes_no_market_is_refused_by_name() -> None:
         ({"terms": good.terms._replace(scalar_root=0)}, "above 0"),
         ({"terms": good.terms._replace(py_index=0)}, "above 0"),
         ({"terms": good.terms._replace(reserve_fee_percent=101)}, "no fee"),
-        ({"terms": good.terms._replace(ln_fee_rate_root=2**80)}, "no fee"),
+        ({"terms": good.terms._replace(ln_fee_rate_root=WAD // 20)}, "no fee"),
     ):
         arguments: dict[str, Any] = {"terms": good.terms, "state": good.state, "timestamp": START} | changed
         with pytest.raises(InputError, match=words):

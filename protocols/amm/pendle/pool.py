@@ -72,7 +72,7 @@ class PendleMarket:
             raise InputError(f"market {name}: no market is in the state {list(state)}; read it again")
         if terms.scalar_root <= 0 or terms.py_index <= 0:
             raise InputError(f"market {name}: scalar root {terms.scalar_root} or index {terms.py_index} is not above 0")
-        if not 0 <= terms.reserve_fee_percent <= 100 or not 0 <= terms.ln_fee_rate_root < 2**80:
+        if not 0 <= terms.reserve_fee_percent <= 100 or not 0 <= terms.ln_fee_rate_root <= rules.MAX_LN_FEE_RATE_ROOT:
             raise InputError(
                 f"market {name}: {terms.ln_fee_rate_root} / 1e18, of which the treasury gets "
                 f"{terms.reserve_fee_percent} %, is no fee; check their units"
@@ -150,7 +150,10 @@ class PendleMarket:
         left = self.terms.expiry - self.now
         if left <= 0 or state.total_pt == 0 or state.total_sy == 0:
             return 0.0
-        rate: int = rules.exchange_rate_of(state.last_ln_implied_rate, left)
+        try:
+            rate: int = rules.exchange_rate_of(state.last_ln_implied_rate, left)
+        except Revert:  # a rate of which the contract takes no exponential: nothing can be traded
+            return 0.0
         return float(ONE * ONE / (rate * self.terms.py_index))
 
     def _swapped(self, sold: int, amount: int) -> tuple[Fill, rules.State]:

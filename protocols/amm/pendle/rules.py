@@ -151,6 +151,10 @@ def exp(x: Number) -> Number:
     return logarithm.exponential(x)
 
 
+MAX_LN_FEE_RATE_ROOT: int = ln(105 * 10**16)
+"""Largest fee that factories allow (maxLnFeeRateRoot): 5 % with a year to go."""
+
+
 # --- the curve ----------------------------------------------------------------------------------------------------
 
 
