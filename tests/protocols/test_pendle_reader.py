@@ -7,6 +7,7 @@ one of them.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,7 +56,7 @@ def test_what_is_left_out_is_named_with_the_reason(recorded: tuple[Node, Snapsho
     for name, reason in (
         ("expired", "it has expired"),
         ("stranger", f"no lending market lists {RECORDING['tokens']['OTHER']}"),
-        ("strange", f"does not give {RECORDING['tokens']['ETH']} one for one"),
+        ("strange", f"does not give its yield token ({RECORDING['tokens']['ETH']}) one for one"),
     ):
         assert any(ADDRESS[name] in note and reason in note for note in recorded[1].notes), notes
     assert len(recorded[1].notes) == 3
@@ -71,6 +72,17 @@ def test_a_market_that_the_deployment_lists_is_refused_if_its_sy_is_strange_and_
         read_recorded(RECORDING, read_deployment, "pendle", addresses, LISTED),
     ):
         pass
+
+
+def test_a_market_whose_sy_does_not_answer_is_left_out_and_the_others_read() -> None:
+    calls = RECORDING["calls"]
+    silent = RecordedFork(RECORDING).read(Call(ADDRESS["dollars"], "readTokens()(address,address,address)"))[0]
+    mute: dict[str, Any] = defaultdict(lambda: {"revert": "0x"})
+    with read_recorded(
+        {**RECORDING, "calls": {**calls, silent: mute}}, read_deployment, "pendle", RECORDING["factories"], LISTED
+    ) as (_, snapshot):
+        assert {NAME[market.name] for market in load(snapshot)} == READ.keys() - {"dollars"}
+        assert any(ADDRESS["dollars"] in note and silent in note for note in snapshot.notes)
 
 
 def test_every_market_is_what_its_views_say(recorded: tuple[Node, Snapshot], markets: dict[str, PendleMarket]) -> None:

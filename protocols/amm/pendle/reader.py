@@ -15,7 +15,7 @@ from chain.deployments import Deployment
 from chain.errors import UnsupportedError
 from chain.node import Block, Node, Progress
 from protocols.amm.pendle.tables import EARLY, MARKETS, VERSIONS
-from protocols.asking import Source
+from protocols.asking import NOBODY, Source
 from protocols.reading import Reading, Rows
 
 FACTORY = "factory"
@@ -73,10 +73,10 @@ def read_deployment(
             )
         elif row["expiry"] <= block.timestamp:
             notes.append(f"Pendle market {market} is left out: it has expired, and trades no more")
+        elif not exact:
+            leave_out(market, f"has an SY ({sy}) that does not give its yield token ({row['token']}) one for one")
         elif strangers := [token for token in (row["pt"], row["token"]) if token not in tokens]:
             notes.append(f"Pendle market {market} is left out: no lending market lists {strangers[0]}")
-        elif not exact:
-            leave_out(market, f"has an SY ({sy}) that does not give {row['token']} one for one")
         elif row["total_pt_raw"] and row["total_sy_raw"]:
             rows.append(row)
     return Reading((), {MARKETS: rows}, notes)
@@ -98,14 +98,17 @@ def _rows(source: Source, markets: Sequence[str]) -> list[tuple[dict[str, Any], 
             "inside": [Call(sy, "yieldToken()(address)") for sy in sys],
             "rate": [Call(sy, "exchangeRate()(uint256)") for sy in sys],
             "index": [Call(yt, "pyIndexStored()(uint256)") for yt in yts],
-        }
+        },
+        may_fail=("inside", "rate"),  # anybody may make an SY
     )
+    inside = [NOBODY if isinstance(token, CallFailed) else token for token in told["inside"]]
+    current = [0 if isinstance(rate, CallFailed) else rate for rate in told["rate"]]
     amounts = [(1, state[1] // 7 + 1, state[1] + 1) for state in told["state"]]
     previews = source.columns(
         {
             name: [
                 Call(sy, f"{name}(address,uint256)(uint256)", (token, amount))
-                for sy, token, asked in zip(sys, told["inside"], amounts, strict=True)
+                for sy, token, asked in zip(sys, inside, amounts, strict=True)
                 for amount in asked
             ]
             for name in _PREVIEWS
@@ -120,18 +123,19 @@ def _rows(source: Source, markets: Sequence[str]) -> list[tuple[dict[str, Any], 
             "market": market,
             "version": EARLY if isinstance(version, CallFailed) else version,
             "pt": pt,
-            "token": told["inside"][n],
+            "token": inside[n],
             "scalar_root_wad": scalar_root,
             "expiry": expiry,
             "ln_fee_rate_root_wad": fee,
             "reserve_fee_percent": percent,
             # pyIndexCurrent writes, so that it cannot be asked along with others; it never falls
-            "py_index_wad": max(told["rate"][n], told["index"][n]),
+            "py_index_wad": max(current[n], told["index"][n]),
             "total_pt_raw": total_pt,
             "total_sy_raw": total_sy,
             "last_ln_implied_rate_wad": rate,
         }
         asked = list(amounts[n])
-        exact = all(previews[name][n * len(asked) : (n + 1) * len(asked)] == asked for name in _PREVIEWS)
+        told_back = [previews[name][n * len(asked) : (n + 1) * len(asked)] for name in _PREVIEWS]
+        exact = all(answers == asked for answers in told_back) and current[n] > 0
         found.append((row, sy, exact))
     return found
