@@ -133,6 +133,31 @@ def received_between(start: Price, end: Price, liquidity: Number, zero_for_one: 
 
 
 @rule
+def price_after_input(price: Price, liquidity: Number, amount: Number, zero_for_one: bool) -> Price:
+    """The price when an amount, the fee taken off, has been paid in: SqrtPriceMath.getNextSqrtPriceFromInput."""
+    if zero_for_one:
+        return price_after_token0_in(price, liquidity, amount)
+    return price_after_token1_in(price, liquidity, amount)
+
+
+@rule
+def output_step(
+    price: Price, target: Price, liquidity: Number, remaining: Number, zero_for_one: bool
+) -> tuple[Price, Number, Number]:
+    """SwapMath.computeSwapStep for a given output: where it ends, what goes in before the fee, and what comes out."""
+    amount_out = received_between(price, target, liquidity, zero_for_one)
+    end = target
+    if remaining < amount_out:
+        # The price is rounded so that it gives `remaining` or more, and the contract caps it there.
+        amount_out = remaining
+        if zero_for_one:
+            end = price_after_token1_out(price, liquidity, remaining)
+        else:
+            end = price_after_token0_out(price, liquidity, remaining)
+    return end, paid_between(price, end, liquidity, zero_for_one), amount_out
+
+
+@rule
 def swap_step(
     price: Price,
     target: Price,
@@ -155,27 +180,14 @@ def swap_step(
         after_fee = floored(mul_div_down(remaining, ONE_PIPS - fee_pips, ONE_PIPS))
         amount_in = paid_between(price, target, liquidity, zero_for_one)
         if after_fee < amount_in:
-            if zero_for_one:
-                end = price_after_token0_in(price, liquidity, after_fee)
-            else:
-                end = price_after_token1_in(price, liquidity, after_fee)
+            end = price_after_input(price, liquidity, after_fee, zero_for_one)
             amount_in = paid_between(price, end, liquidity, zero_for_one)
             amount_out = received_between(price, end, liquidity, zero_for_one)
             return Step(end, amount_in, amount_out, remaining - amount_in)
-        amount_out = received_between(price, target, liquidity, zero_for_one)
+        end, amount_out = target, received_between(price, target, liquidity, zero_for_one)
     else:
-        amount_out = received_between(price, target, liquidity, zero_for_one)
-        end = target
-        if remaining < amount_out:
-            # The price is rounded so that it gives `remaining` or more, and the contract caps it there.
-            amount_out = remaining
-            if zero_for_one:
-                end = price_after_token1_out(price, liquidity, remaining)
-            else:
-                end = price_after_token0_out(price, liquidity, remaining)
-        target = end
-        amount_in = paid_between(price, end, liquidity, zero_for_one)
-    return Step(target, amount_in, amount_out, ceiled(mul_div_up(amount_in, fee_pips, ONE_PIPS - fee_pips)))
+        end, amount_in, amount_out = output_step(price, target, liquidity, remaining, zero_for_one)
+    return Step(end, amount_in, amount_out, ceiled(mul_div_up(amount_in, fee_pips, ONE_PIPS - fee_pips)))
 
 
 # --- UniswapV3Pool.swap -----------------------------------------------------------------------------------------
@@ -246,11 +258,78 @@ class Swap(NamedTuple):
     state: State
 
 
+class Stop(NamedTuple):
+    """Where a swap goes next.
+
+    Attributes
+    ----------
+    i
+        Place of the next initialised tick among the pool's.
+    tick, initialised
+        The next tick within the word of the bitmap, and whether it is that one.
+    sqrt_price_x96
+        Its price.
+    target
+        That price, or the limit if it is nearer.
+    """
+
+    i: int
+    tick: int
+    initialised: bool
+    sqrt_price_x96: Price
+    target: Price
+
+
 @rule
-def cross(outside: Outside, i: int, fee_growth0_x128: Number, fee_growth1_x128: Number) -> None:
-    """Tick.cross: the growth on the one side of the i-th tick becomes the growth on the other."""
-    outside.fee_growth0_x128[i] = wrap_uint256(fee_growth0_x128 - outside.fee_growth0_x128[i])
-    outside.fee_growth1_x128[i] = wrap_uint256(fee_growth1_x128 - outside.fee_growth1_x128[i])
+def next_stop(tick_spacing: int, ticks: Ticks, ticks_below: int, tick: int, limit: Price, zero_for_one: bool) -> Stop:
+    """The beginning of a round of the loop in UniswapV3Pool.swap."""
+    i = ticks_below - 1 if zero_for_one else ticks_below
+    if ticks.liquidity[ticks_below] == 0:
+        tick = skip_empty_words(ticks, i, tick, limit, zero_for_one)
+    if zero_for_one:
+        tick_next, initialised = next_tick_below(ticks, i, tick, tick_spacing)
+    else:
+        tick_next, initialised = next_tick_above(ticks, i, tick, tick_spacing)
+    price = sqrt_price_of(ticks, i) if initialised else sqrt_price_at_tick(tick_next)
+    beyond_limit = price < limit if zero_for_one else price > limit
+    return Stop(i, tick_next, initialised, price, limit if beyond_limit else price)
+
+
+@rule
+def crosses(stop: Stop, price: Price) -> bool:
+    """Whether a step that ended at `price` crosses an initialised tick."""
+    return stop.initialised and price == stop.sqrt_price_x96
+
+
+@rule
+def cross(outside: Outside, i: int, state: State, growth_x128: Number, zero_for_one: bool) -> None:
+    """Tick.cross: the growth on the one side of the i-th tick becomes the growth on the other.
+
+    `growth_x128` is that of the token paid in so far; the other token's is still as `state` has it.
+    """
+    growth0 = growth_x128 if zero_for_one else state.fee_growth0_x128
+    growth1 = state.fee_growth1_x128 if zero_for_one else growth_x128
+    outside.fee_growth0_x128[i] = wrap_uint256(growth0 - outside.fee_growth0_x128[i])
+    outside.fee_growth1_x128[i] = wrap_uint256(growth1 - outside.fee_growth1_x128[i])
+
+
+@rule
+def arrived(stop: Stop, start: Price, price: Price, tick: int, ticks_below: int, zero_for_one: bool) -> tuple[int, int]:
+    """The tick, and how many initialised ones are at or below it, when a step has gone from `start` to `price`: the
+    end of a round of the loop in UniswapV3Pool.swap."""
+    if price == stop.sqrt_price_x96:
+        if stop.initialised:
+            ticks_below = stop.i if zero_for_one else stop.i + 1
+        return (stop.tick - 1 if zero_for_one else stop.tick), ticks_below
+    return (tick_at_sqrt_price(price) if price != start else tick), ticks_below
+
+
+@rule
+def end_state(state: State, price: Price, tick: int, ticks_below: int, growth: Number, zero_for_one: bool) -> State:
+    """The pool after a swap that grew the fees of the token paid in to `growth`."""
+    growth0 = growth if zero_for_one else state.fee_growth0_x128
+    growth1 = state.fee_growth1_x128 if zero_for_one else growth
+    return State(price, tick, ticks_below, growth0, growth1)
 
 
 @rule
@@ -299,25 +378,10 @@ def swap(
 
     while remaining != 0 and price != limit:
         liquidity = ticks.liquidity[ticks_below]
-        i = ticks_below - 1 if zero_for_one else ticks_below
-        if liquidity == 0:
-            tick = skip_empty_words(ticks, i, tick, limit, zero_for_one)
-        if zero_for_one:
-            tick_next, initialised = next_tick_below(ticks, i, tick, terms.tick_spacing)
-        else:
-            tick_next, initialised = next_tick_above(ticks, i, tick, terms.tick_spacing)
-        price_next = sqrt_price_of(ticks, i) if initialised else sqrt_price_at_tick(tick_next)
-        beyond_limit = price_next < limit if zero_for_one else price_next > limit
-
+        stop = next_stop(terms.tick_spacing, ticks, ticks_below, tick, limit, zero_for_one)
         start = price
         price, amount_in, amount_out, fee = swap_step(
-            start,
-            limit if beyond_limit else price_next,
-            liquidity,
-            remaining,
-            terms.fee_pips,
-            zero_for_one,
-            exact_in,
+            start, stop.target, liquidity, remaining, terms.fee_pips, zero_for_one, exact_in
         )
         paid += amount_in + fee
         received += amount_out
@@ -331,21 +395,12 @@ def swap(
         if liquidity > 0:
             growth = wrap_uint256(growth + floored(mul_div_down(fee, q128(), liquidity)))
 
-        if price == price_next:
-            if initialised:
-                if outside is not None:
-                    if zero_for_one:
-                        cross(outside, i, growth, state.fee_growth1_x128)
-                    else:
-                        cross(outside, i, state.fee_growth0_x128, growth)
-                ticks_below = i if zero_for_one else i + 1
-            tick = tick_next - 1 if zero_for_one else tick_next
-        elif price != start:
-            tick = tick_at_sqrt_price(price)
+        if outside is not None and crosses(stop, price):
+            cross(outside, stop.i, state, growth, zero_for_one)
+        tick, ticks_below = arrived(stop, start, price, tick, ticks_below, zero_for_one)
 
-    growth0 = growth if zero_for_one else state.fee_growth0_x128
-    growth1 = state.fee_growth1_x128 if zero_for_one else growth
-    return Swap(paid, received, protocol_fee, State(price, tick, ticks_below, growth0, growth1))
+    end = end_state(state, price, tick, ticks_below, growth, zero_for_one)
+    return Swap(paid, received, protocol_fee, end)
 
 
 def reserves(state: State, ticks: Ticks) -> tuple[int, int]:
