@@ -96,9 +96,11 @@ class Fork:
         )
 
     def set_code(self, address: str, code: bytes) -> None:
-        """Put a contract's runtime code at an address; its storage stays."""
+        """Put a contract's runtime code at an address; its storage and its balance stay."""
         if self._codes.get(address) != code:
+            balance = self._guard(lambda: self._evm.get_balance(address))
             self._guard(lambda: self._evm.insert_account_info(address, self._pyrevm.AccountInfo(code=code)))
+            self._guard(lambda: self._evm.set_balance(address, balance))
             self._codes[address] = code
 
     def answer_always(self, address: str, value: int) -> None:
@@ -193,6 +195,10 @@ class Fork:
             else:
                 raise UnsupportedError(f"the balances of token {token} are not stored in any place known here")
         write(*self._balance_slots[token], amount_raw)
+
+    def deal_native(self, owner: str, amount_raw: int) -> None:
+        """Give an account a balance of the chain's own currency."""
+        self._guard(lambda: self._evm.set_balance(owner, amount_raw))
 
     def balance(self, token: str, owner: str) -> int:
         """ERC-20 balance, smallest units."""

@@ -193,6 +193,12 @@ def max_uint112() -> Number:
     return (1 << 112) - 1
 
 
+@primitive(lambda: 2.0**127)
+def max_int128() -> Number:
+    """type(int128).max, the most that a swap of Uniswap v4 may give."""
+    return (1 << 127) - 1
+
+
 # --- roundings that the fast form keeps ---------------------------------------------------------------------------
 #
 # A primitive's float form does not round. Where a rule goes on to compare the result, or the result is only a few

@@ -58,7 +58,9 @@ class Source:
                 raise failed
         return found
 
-    def scan(self, contracts: str | Sequence[str], topics: Sequence[str | Sequence[str]], what: str) -> list[Log]:
+    def scan(
+        self, contracts: str | Sequence[str], topics: Sequence[str | Sequence[str] | None], what: str
+    ) -> list[Log]:
         """Every log of contracts since they were deployed, as :func:`chain.events.scan` has them."""
         start, progress = self.deployment.from_block, self.progress(what)
         return scan(self.node, self.block, contracts, topics, from_block=start, progress=progress)

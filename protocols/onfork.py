@@ -85,6 +85,10 @@ class Hand:
         """Give the executor so much of a token."""
         self.fork.deal(token, self.address, amount_raw)
 
+    def hold_native(self, amount_raw: int) -> None:
+        """Give the executor so much of the chain's own currency."""
+        self.fork.deal_native(EXECUTOR, amount_raw)
+
     def allow(self, token: str, spender: str) -> None:
         """Let a contract take the executor's tokens, once and without limit: some tokens (USDT) refuse to change an
         allowance that is in use."""

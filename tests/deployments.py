@@ -21,11 +21,13 @@ def write_deployments(built: LocalChain | WholeChain, path: Path) -> Path:
             ("aave-v3-0", "lending", "aave_v3", "provider", built.aave_v3_0.addresses_provider),
             ("venus", "lending", "venus_core", "comptroller", built.venus.comptroller),
             ("morpho-blue", "lending", "morpho_blue", "morpho", built.morpho.address),
+            ("uniswap-v4", "amm", "uniswap_v4", "manager", built.uniswap_v4.manager),
         ]
+    others = {"uniswap-v4": f', wrapped_native = "{chain.reserves["WETH"].address}"'}
     path.write_text(
         "\n".join(
             f'[[deployment]]\nchain_id = {chain.chain_id}\nname = "{name}"\nfamily = "{family}"\n'
-            f'protocol = "{protocol}"\naddresses = {{ {role} = "{address}" }}\n'
+            f'protocol = "{protocol}"\naddresses = {{ {role} = "{address}"{others.get(name, "")} }}\n'
             for name, family, protocol, role, address in entries
         )
     )

@@ -6,6 +6,12 @@ interface IPoolV3 {
     function token1() external view returns (address);
 }
 
+interface IPoolManagerV4 {
+    function sync(address currency) external;
+    function settle() external payable returns (uint256);
+    function take(address currency, address to, uint256 amount) external;
+}
+
 interface IERC20 {
     function transfer(address to, uint256 value) external returns (bool);
 }
@@ -23,6 +29,34 @@ contract Executor {
         IPoolV3 pool = IPoolV3(msg.sender);
         if (amount0 > 0) _pay(pool.token0(), uint256(amount0));
         if (amount1 > 0) _pay(pool.token1(), uint256(amount1));
+    }
+
+    /// Uniswap v4's PoolManager, unlocked, is given the call that it was unlocked for, a swap. Then what is owed to it
+    /// is paid, and what it owes is taken.
+    function unlockCallback(bytes calldata swap) external returns (bytes memory answer) {
+        answer = _call(msg.sender, swap);
+        int256 delta = abi.decode(answer, (int256));
+        (address currency0, address currency1) = abi.decode(swap[4:], (address, address));
+        _settle(currency0, int128(delta >> 128));
+        _settle(currency1, int128(delta));
+    }
+
+    /// What the chain's own currency is paid out to.
+    receive() external payable {}
+
+    /// Negative: owed to the PoolManager. Address 0 is the chain's own currency.
+    function _settle(address currency, int128 delta) private {
+        IPoolManagerV4 manager = IPoolManagerV4(msg.sender);
+        if (delta > 0) manager.take(currency, address(this), uint128(delta));
+        if (delta >= 0) return;
+        uint256 owed = uint256(-int256(delta));
+        manager.sync(currency);
+        if (currency == address(0)) {
+            manager.settle{value: owed}();
+        } else {
+            _pay(currency, owed);
+            manager.settle();
+        }
     }
 
     /// Tokens may return nothing, or must return true.

@@ -63,6 +63,7 @@ def test_a_table_that_the_code_does_not_give_is_replaced() -> None:
         ("Morpho Vault", {"2.0"}),
         ("Uniswap v2", {"1.0.1"}),
         ("Uniswap v3", {"1.0.1"}),
+        ("Uniswap v4", {"1.0.2"}),
     ],
 )
 def test_every_protocol_and_version_has_a_row(name: str, versions: set[str]) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from fixtures.localchain import whole_chain
 from protocols import registry
+from protocols.amm.uniswap_v4.key import NATIVE
 from simulator.book import read as read_snapshot
 from simulator.run import Run, read_run
 from tests.deployments import write_deployments
@@ -97,8 +98,11 @@ def test_one_crash_through_all_protocols_agrees_with_the_contracts_in_every_inte
     assert all(count(run, table)[name] > 0 for table in ("liquidations", "liquidatable") for name in PROTOCOLS)
     for name, accounts in liquidated(run).items():
         assert len(accounts) >= 3, name
-    for protocol in ("uniswap_v2", "uniswap_v3"):
+    for protocol in ("uniswap_v2", "uniswap_v3", "uniswap_v4"):
         assert len(sellers(run, protocol)) >= 4, "liquidations of several protocols are sold in the same pools"
+    assert any(NATIVE in row["venue"] for row in run.tables["swaps"].rows()), (
+        "and in a pool of the chain's own currency"
+    )
     reserves = run.tables["reserves"].rows()
     assert sum(row["deficit_after_raw"] > row["deficit_before_raw"] for row in reserves) > 0
     assert {deployment(row["market"]) for row in reserves if row["bad_debt_economic_usd"] > 1} == PROTOCOLS.keys()

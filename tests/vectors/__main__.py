@@ -30,6 +30,7 @@ CHECKERS = {
     "Pendle v2 market": "pendle",
     "uniswap_v2": "uniswap_v2",
     "uniswap_v3": "uniswap_v3",
+    "uniswap_v4": "uniswap_v4",
     "vault_v2": "vault_v2",
     "venus_core": "venus_core",
 }

@@ -8,9 +8,10 @@ into, is the worth in that token of all liquidity, before the swap or after it, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from protocols.amm.concentrated import ConcentratedPool
 from protocols.amm.revert import Revert
 from protocols.amm.uniswap_v3 import rules
 from protocols.amm.uniswap_v3.pool import UniswapV3Pool
@@ -57,8 +58,10 @@ def _check_case(case: dict[str, Any]) -> Outcome:
         swapped, reason = None, str(revert)
     found = _result(before, pool, zero_for_one, swapped, reason)
     if found != case["result"]:
-        return Outcome(case["id"], _difference(found, case["result"]))
-    return Outcome(case["id"], "", *_check_fast(unchanged, pool, (zero_for_one, amount, limit), swapped, reason))
+        return Outcome(case["id"], difference(found, case["result"]))
+    return Outcome(
+        case["id"], "", *check_fast(rules.swap, unchanged, pool, (zero_for_one, amount, limit), swapped, reason)
+    )
 
 
 def _result(
@@ -91,7 +94,8 @@ def _result(
     }
 
 
-def _difference(found: dict[str, Any], recorded: dict[str, Any]) -> str:
+def difference(found: dict[str, Any], recorded: dict[str, Any]) -> str:
+    """The first field that is not as recorded, in words."""
     for name in sorted(found.keys() | recorded.keys()):
         one, other = found.get(name), recorded.get(name)
         if isinstance(one, dict) and isinstance(other, dict):
@@ -101,26 +105,39 @@ def _difference(found: dict[str, Any], recorded: dict[str, Any]) -> str:
     return ""
 
 
-def _check_fast(
-    pool: UniswapV3Pool,
-    after: UniswapV3Pool,
+def check_fast(
+    rule: Callable[..., rules.Swap],
+    pool: Any,
+    after: Any,
     call: tuple[bool, int, int],
     swapped: rules.Swap | None,
     reason: str,
 ) -> tuple[float, float | None]:
-    """Error of the fast form, and how near the exact one is to a branch point if the fast one went another way."""
+    """Error of the fast form, and how near the exact one is to a branch point if the fast one went another way.
+
+    Parameters
+    ----------
+    rule
+        The swap, of v3 or of v4.
+    pool, after
+        A ConcentratedPool before the swap and after it.
+    call
+        Direction, amountSpecified and sqrtPriceLimitX96.
+    swapped, reason
+        What the exact form gave.
+    """
     zero_for_one, amount, limit = call
     slot = pool.slot
     state = rules.State(split(slot.sqrt_price_x96), slot.tick, slot.ticks_below, 0.0, 0.0)
     arguments = (pool.terms, state, fast_ticks(pool.ticks), None, zero_for_one, float(amount), split(limit))
     try:
-        fast_swapped, fast_reason = fast(rules.swap)(*arguments), ""
+        fast_swapped, fast_reason = fast(rule)(*arguments), ""
     except Revert as revert:
         fast_swapped, fast_reason = None, str(revert)
 
     branch = (fast_reason, fast_swapped and (fast_swapped.state.tick, fast_swapped.state.ticks_below))
     if branch != (reason, swapped and (swapped.state.tick, swapped.state.ticks_below)):
-        return 0.0, _margin(pool, call)
+        return 0.0, _margin(rule, pool, call)
     if swapped is None or fast_swapped is None:
         return 0.0, None
     held = [max(pair) for pair in zip(pool.reserves_raw(), after.reserves_raw(), strict=True)]
@@ -133,29 +150,28 @@ def _check_fast(
         relative_error(high + low, swapped.state.sqrt_price_x96),
     )
     if error > RELATIVE_TOLERANCE and _is_a_rounding(fast_swapped, swapped, pool, after, 0 if zero_for_one else 1):
-        return error, _margin(pool, call)
+        return error, _margin(rule, pool, call)
     return error, None
 
 
 def _is_a_rounding(
-    found: rules.Swap, exact: rules.Swap, pool: UniswapV3Pool, after: UniswapV3Pool, token_in: int
+    found: rules.Swap, exact: rules.Swap, pool: ConcentratedPool, after: ConcentratedPool, token_in: int
 ) -> bool:
     """Whether the amounts differ by no more than two units of one token and what they are worth in the other.
 
     After a swap that ended within a range, what is left of that range is a whole number of units but for 1e-16 or
     less, and the fast form cannot see on which side of it.
     """
-    worth = max(pool.price(token_in), after.price(token_in)), max(pool.price(1 - token_in), after.price(1 - token_in))
+    other = 1 - token_in
+    worth = [max(p.price(a, b) for p in (pool, after)) for a, b in ((token_in, other), (other, token_in))]
     received, paid = abs(found.received - exact.received), abs(found.paid - exact.paid)
     return bool(received <= UNIT_TOLERANCE * max(1, worth[0]) and paid <= UNIT_TOLERANCE * max(1, worth[1]))
 
 
-def _margin(pool: UniswapV3Pool, call: tuple[bool, int, int]) -> float:
+def _margin(rule: Callable[..., rules.Swap], pool: Any, call: tuple[bool, int, int]) -> float:
     zero_for_one, amount, limit = call
     # A limit one unit within the bounds stands for no limit: how near it is to them says nothing.
     unlimited = limit in (MIN_SQRT_PRICE_X96 + 1, MAX_SQRT_PRICE_X96 - 1)
     watched = (Watched(amount), limit if unlimited else Watched(limit))
     ticks = pool.ticks._replace(liquidity=[Watched(x) for x in pool.ticks.liquidity])
-    return smallest_margin(
-        lambda: rules.swap(pool.terms, pool.slot, ticks, None, zero_for_one, *watched), roundings=True
-    )
+    return smallest_margin(lambda: rule(pool.terms, pool.slot, ticks, None, zero_for_one, *watched), roundings=True)
