@@ -19,14 +19,17 @@ ROLES = {
     "aave_v2": {"provider"},
     "aave_v3": {"provider"},
     "aave_v4": {"spoke"},
+    "balancer_weighted": {"vault", *(f"factory_{pools}" for pools in ("v1", "v1_two_tokens", "v2", "v3", "v4"))},
     "compound_v2": {"comptroller", "wrapped_native"},
     "compound_v3": {"comet"},
+    "curve_tricrypto": {"factory"},
     "morpho_blue": {"morpho"},
     "uniswap_v2": {"factory"},
     "uniswap_v3": {"factory"},
+    "uniswap_v4": {"manager", "wrapped_native"},
     "venus_core": {"comptroller", "wrapped_native"},
 }
-"""Addresses that each reader starts from, where one market is in the chain's own currency."""
+"""Addresses that each reader starts from, where a market or a pool is in the chain's own currency."""
 
 BOOK = load_deployments()
 
@@ -52,7 +55,7 @@ def test_every_entry_has_the_addresses_that_its_reader_starts_from_and_no_others
 @each
 def test_every_entry_says_in_which_repository_and_where_there_its_addresses_stand(deployment: Deployment) -> None:
     for source in deployment.source.split(", "):
-        assert re.fullmatch(r"[\w.-]+/[\w.-]+ [\w./-]+\.(sol|json|ts)", source)
+        assert re.fullmatch(r"[\w.-]+/[\w.-]+ [\w./-]+\.(sol|json|ts|yaml)", source)
 
 
 @each_lending
@@ -101,7 +104,7 @@ def test_nothing_is_read_twice_from_a_chain() -> None:
     ],
 )
 def test_a_chain_has_its_large_markets_and_uniswap(chain_id: int, markets: set[str]) -> None:
-    assert markets | {"uniswap-v2", "uniswap-v3"} <= {d.name for d in BOOK if d.chain_id == chain_id}
+    assert markets | {"uniswap-v2", "uniswap-v3", "uniswap-v4"} <= {d.name for d in BOOK if d.chain_id == chain_id}
 
 
 def test_every_lending_protocol_that_is_modelled_is_deployed_somewhere() -> None:

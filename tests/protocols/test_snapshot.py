@@ -111,7 +111,8 @@ def test_a_dead_node_is_one_message_without_its_key(tmp_path: Path) -> None:
 
 def test_the_product_knows_its_own_deployments() -> None:
     chosen = choose(load_deployments(), 1, ["aave-v3"])
-    assert [d.protocol for d in chosen] == ["aave_v3", "uniswap_v2", "uniswap_v3"]
+    exchanges = ["uniswap_v2", "uniswap_v3", "uniswap_v4", "curve_tricrypto", "balancer_weighted"]
+    assert [d.protocol for d in chosen] == ["aave_v3", *exchanges]
 
 
 def test_what_was_not_deployed_yet_is_left_out_with_a_note(chain: LocalChain, tmp_path: Path) -> None:
