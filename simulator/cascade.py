@@ -13,9 +13,10 @@ from typing import Any
 
 from chain.errors import InputError
 from protocols.amm.interface import Fill
-from simulator import screen
+from simulator import screen, watching
 from simulator.book import Book, value
 from simulator.congestion import Congestion
+from simulator.generations import Generations
 from simulator.liquidators import Plan, best_plan, congested
 from simulator.market.impact import PriceImpact
 from simulator.market.orderbook import order_books
@@ -39,6 +40,8 @@ class Record:
     deficits: list[Row] = field(default_factory=list)
     swaps: list[Row] = field(default_factory=list)
     withdrawals: list[Row] = field(default_factory=list)
+    liquidity: list[Row] = field(default_factory=list)
+    venues: list[Row] = field(default_factory=list)
 
 
 class Cascade:
@@ -73,8 +76,8 @@ class Cascade:
             for token in tokens:
                 find(token, names, f"scenario {scenario.name}: {where}")
         self._liquidators = _by_market(book, scenario)
-        path = scenario.relative_prices(names) * book.outside_usd
-        self._impact = PriceImpact(book, self.router.sides, scenario.venues, path, scenario.step_s)
+        self._path = scenario.relative_prices(names) * book.outside_usd
+        self._impact = PriceImpact(book, self.router.sides, scenario.venues, self._path, scenario.step_s)
         self._feeds = [
             [
                 self._feed(row, reserve, published or book.timestamp)
@@ -85,6 +88,7 @@ class Cascade:
         self._behaviour = scenario.liquidators
         self._congestion = Congestion(book, scenario.liquidators.congestion)
         self._liquidatable_since: dict[tuple[int, int], int] = {}
+        self._generations = Generations(book, self._feeds)
         self._deficits_before = [list(market.deficits_raw()) for market in book.markets]
         self._sequence = 0
 
@@ -158,6 +162,7 @@ class Cascade:
 
     def _publish(self, step: int) -> None:
         """Let every feed speak that has something to say."""
+        self._generations.publish(self._path[step])
         for row, (market, tokens) in enumerate(zip(self.book.markets, self.book.market_tokens, strict=True)):
             for reserve, (token, feed) in enumerate(zip(tokens, self._feeds[row], strict=True)):
                 published = None if feed is None else feed.watch(self.book.timestamp, self._in_numeraire(row, reserve))
@@ -178,7 +183,8 @@ class Cascade:
         """Let liquidators take what pays, the best first, until nothing does or the blocks are full."""
         found = self._find_liquidatable(step)
         move_outside = self._impact.watch()
-        done = len(self.record.liquidations)
+        done, swapped = len(self.record.liquidations), len(self.record.swaps)
+        self._generations.find(found)
         ready = self._noticed(found)
         self._do_unpaid(step, ready, done)
         waiting = ready + [(row, MARKET) for row, market in enumerate(self.book.markets) if market.standing_offers()]
@@ -189,7 +195,11 @@ class Cascade:
             if len(self.record.liquidations) == seen:
                 break
         move_outside()
+        self._generations.acted(self.record.liquidations[done:])
+        self._record_outcomes(found, done)
         self._record_step(step, len(found), done)
+        self.record.liquidity += watching.liquidity_rows(self.book, step)
+        self.record.venues += watching.venue_rows(self.book, step, self.record.swaps[swapped:])
 
     def _find_liquidatable(self, step: int) -> list[tuple[int, int]]:
         """Every (market, account) that is liquidatable by the exact rules."""
@@ -296,6 +306,7 @@ class Cascade:
                 "collateral": book.tokens[collateral].address,
                 "debt": book.tokens[debt].address,
                 "health_raw": health,
+                "generation": self._generations.of(plan.market, account),
                 "amount_raw": plan.amount_raw,
                 "repaid_raw": terms.repaid_raw,
                 "received_raw": terms.received_raw,
@@ -347,6 +358,19 @@ class Cascade:
                 * venue.fee(hop.sold, hop.bought),
             }
         )
+
+    def _record_outcomes(self, found: list[tuple[int, int]], done: int) -> None:
+        """Write down beside each account that could be liquidated in the step what came of it."""
+        taken = {(row["market"], row["account"]) for row in self.record.liquidations[done:]}
+        rows = self.record.liquidatable[len(self.record.liquidatable) - len(found) :]
+        for (row, account), written in zip(found, rows, strict=True):
+            if (written["market"], written["account"]) in taken:
+                outcome = "liquidated"
+            elif not self.book.markets[row].offers(account):
+                outcome = "no offer"
+            else:
+                outcome = "no block space" if self._full(done) else "no profit"
+            written["outcome"] = outcome
 
     def _record_step(self, step: int, liquidatable: int, done: int) -> None:
         new = self.record.liquidations[done:]

@@ -104,7 +104,10 @@ def info(
     if not is_snapshot(folder):
         from simulator.run import read_run
 
-        _show_run(read_run(folder), as_json)
+        run = read_run(folder)
+        _show_run(run, as_json)
+        if not as_json:
+            _print_table("terms", run.tables["terms"].rows())
         return
     from simulator.book import open_book, read
     from simulator.info import riskiest, totals

@@ -65,6 +65,13 @@ _PAGE = """<!doctype html>
     <td class="number">{{ row.repaid_usd | number }}</td><td class="number">{{ row.slippage_usd | number }}</td>
     <td class="number">{{ row.profit_usd | number }}</td></tr>{% endfor %}
 </table>
+<h2>Measured terms</h2>
+<table>
+  <tr><th>term</th><th>value</th><th>unit</th><th>formula</th><th>from</th></tr>
+  {% for row in terms %}<tr><td>{{ row.name }}</td><td class="number">{{ row.value | figure }}</td>
+    <td>{{ row.unit }}</td><td class="note">{{ row.formula }}</td>
+    <td class="note">{{ row.source }}</td></tr>{% endfor %}
+</table>
 <p class="note">Dollars are at the outside (market) prices of their step; bad debt at those of the last. Scenario
   <code>{{ scenario_digest }}</code>, seed {{ seed }}, unwind {{ versions.unwind }}.</p>
 </body>
@@ -97,6 +104,7 @@ def render(run: Run) -> str:
 
     environment = Environment(autoescape=True)
     environment.filters["number"] = lambda value: f"{value:,.2f}".removesuffix(".00")
+    environment.filters["figure"] = lambda value: f"{value:,.2f}" if abs(value) >= 1000 else f"{value:,.4g}"
     lines: list[Line] = [*shocks(run), *headline(run)]
     largest = sorted(run.tables["liquidations"].rows(), key=lambda row: (-row["repaid_usd"], row["liquidation"]))[:20]
     return environment.from_string(_PAGE).render(
@@ -108,6 +116,7 @@ def render(run: Run) -> str:
         first=_time(run, 0),
         last=_time(run, -1),
         largest=largest,
+        terms=run.tables["terms"].rows(),
         **{k: run.facts[k] for k in ("snapshot", "symbols", "scenario_digest", "seed", "versions")},
     )
 

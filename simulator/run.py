@@ -85,6 +85,11 @@ LIQUIDATABLE = _schema(
         _MARKET,
         _ACCOUNT,
         ("health_raw", "int256", "the number by which the protocol decides, before liquidators act"),
+        (
+            "outcome",
+            "text",
+            "liquidated; or why nobody did: no offer (its rules or its cash allow none), no profit, no block space",
+        ),
     ],
 )
 LIQUIDATIONS = _schema(
@@ -100,6 +105,7 @@ LIQUIDATIONS = _schema(
         ("collateral", "text", "address of the token received"),
         ("debt", "text", "address of the token repaid"),
         ("health_raw", "int256", "the number by which the protocol decides, before"),
+        ("generation", "int64", "0 if it takes no impact of earlier ones, n if it takes that of generation n - 1"),
         ("amount_raw", "uint256", "repayment offered, smallest units"),
         ("repaid_raw", "uint256", "repayment accepted, smallest units"),
         ("received_raw", "uint256", "collateral to the liquidator, smallest units"),
@@ -152,6 +158,28 @@ WITHDRAWALS = _schema(
         ("amount_raw", "uint256", "what liquidity providers took out, smallest units"),
     ],
 )
+LIQUIDITY = _schema(
+    "liquidity",
+    ["step", "market", "token"],
+    [
+        _STEP,
+        _MARKET,
+        _TOKEN,
+        ("cash_raw", "uint256", "what the reserve could pay out at the end of the step, smallest units"),
+        ("lent_raw", "uint256", "what is lent out of it with interest, smallest units"),
+    ],
+)
+VENUES = _schema(
+    "venues",
+    ["step", "venue", "token"],
+    [
+        _STEP,
+        ("venue", "text", "address of the pool"),
+        _TOKEN,
+        ("price", "float64", "of one whole token in the pool's first, at the end of the step; 0 without one"),
+        ("consumed", "float64", "share of what the pool could pay out of it that liquidators took in the step"),
+    ],
+)
 ACCOUNTS = _schema(
     "accounts",
     ["market", "account"],
@@ -192,13 +220,24 @@ RESERVES = _schema(
         ),
     ],
 )
+TERMS = _schema(
+    "terms",
+    ["name"],
+    [
+        ("name", "text", "what is measured"),
+        ("value", "float64", "of it; a term that the run leaves undefined is not there"),
+        ("unit", "text", "of the value"),
+        ("formula", "text", "how it is computed"),
+        ("source", "text", "tables of the run that it is computed from, and who defined it"),
+    ],
+)
 _FACTS = (
     *("snapshot", "scenario", "scenario_digest", "seed", "versions", "notes"),
     *("markets", "feeds", "symbols", "decimals", "outside_usd"),
 )
-SCHEMAS = {
-    s.name: s for s in (STEPS, PRICES, LIQUIDATABLE, LIQUIDATIONS, DEFICITS, SWAPS, WITHDRAWALS, ACCOUNTS, RESERVES)
-}
+_RECORDED = (STEPS, PRICES, LIQUIDATABLE, LIQUIDATIONS, DEFICITS, SWAPS, WITHDRAWALS, LIQUIDITY, VENUES)
+"""Tables whose rows the cascade writes itself."""
+SCHEMAS = {s.name: s for s in (*_RECORDED, ACCOUNTS, RESERVES, TERMS)}
 
 
 @dataclass(frozen=True)
@@ -276,6 +315,7 @@ def simulate(
     UnsupportedError
         If the snapshot holds a market whose version has no rules.
     """
+    from simulator import terms
     from simulator.cascade import Cascade
     from simulator.screen import workers as threads
 
@@ -288,14 +328,13 @@ def simulate(
     outside = {token.address: float(price) for token, price in zip(book.tokens, book.outside_usd, strict=True)}
     before = [value(market.exposures(), book.oracle_usd(row)) for row, market in enumerate(book.markets)]
     deficits = [list(market.deficits_raw()) for market in book.markets]
+    basket = terms.basket_of(book)
     with threads(workers):
         record = Cascade(book, scenario, _published(snapshot, book)).run(progress)
-    tables = {
-        name: Table.from_rows(SCHEMAS[name], getattr(record, name))
-        for name in ("steps", "prices", "liquidatable", "liquidations", "deficits", "swaps", "withdrawals")
-    }
+    tables = {schema.name: Table.from_rows(schema, getattr(record, schema.name)) for schema in _RECORDED}
     tables["accounts"] = Table.from_rows(ACCOUNTS, _account_rows(book, before, record.liquidations, record.deficits))
     tables["reserves"] = Table.from_rows(RESERVES, _reserve_rows(book, deficits, record.liquidations))
+    tables["terms"] = Table.from_rows(TERMS, terms.measure(terms.Observed(tables, book, basket, scenario.step_s)))
     facts = {
         "snapshot": {
             "digest": snapshot.digest,

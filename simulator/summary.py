@@ -99,6 +99,7 @@ def as_json(run: Run) -> dict[str, Any]:
         "notes": run.notes,
         "summary": [{"what": x.what, "value": x.value, "unit": x.unit, "note": x.note} for x in lines],
         "reserves": reserves(run),
+        "terms": run.tables["terms"].rows(),
     }
 
 
