@@ -186,7 +186,7 @@ class Cascade:
         done, swapped = len(self.record.liquidations), len(self.record.swaps)
         self._generations.find(found)
         ready = self._noticed(found)
-        self._do_unpaid(step, ready, done)
+        unoffered = self._do_unpaid(step, ready, done)
         waiting = ready + [(row, MARKET) for row, market in enumerate(self.book.markets) if market.standing_offers()]
         while waiting:
             # what others do to the pools can make pay what did not
@@ -196,7 +196,7 @@ class Cascade:
                 break
         move_outside()
         self._generations.acted(self.record.liquidations[done:])
-        self._record_outcomes(found, done)
+        self._record_outcomes(found, set(ready), unoffered, done)
         self._record_step(step, len(found), done)
         self.record.liquidity += watching.liquidity_rows(self.book, step)
         self.record.venues += watching.venue_rows(self.book, step, self.record.swaps[swapped:])
@@ -227,14 +227,19 @@ class Cascade:
         latest = now - self._behaviour.latency_s
         return [key for key in found if self._liquidatable_since[key] <= latest]
 
-    def _do_unpaid(self, step: int, accounts: list[tuple[int, int]], done: int) -> None:
-        """Let keepers do what pays nobody (Comet's absorb)."""
+    def _do_unpaid(self, step: int, accounts: list[tuple[int, int]], done: int) -> set[tuple[int, int]]:
+        """Let keepers do what pays nobody (Comet's absorb); returns the accounts that there is no offer for."""
+        unoffered = set()
         for row, account in accounts:
-            for offer in self.book.markets[row].offers(account):
+            offers = self.book.markets[row].offers(account)
+            if not offers:
+                unoffered.add((row, account))
+            for offer in offers:
                 if offer.unpaid and not self._full(done):
                     terms = self.book.markets[row].terms(offer, 0)
                     if not terms.refusal:
                         self._execute(step, Plan(row, offer, 0, terms, None, 0, -self._behaviour.gas_usd))
+        return unoffered
 
     def _take_best_first(self, step: int, accounts: list[tuple[int, int]], done: int) -> list[tuple[int, int]]:
         """Execute what pays, the best first, each account as often as it pays; returns those that did not pay."""
@@ -359,14 +364,31 @@ class Cascade:
             }
         )
 
-    def _record_outcomes(self, found: list[tuple[int, int]], done: int) -> None:
-        """Write down beside each account that could be liquidated in the step what came of it."""
+    def _record_outcomes(
+        self, found: list[tuple[int, int]], ready: set[tuple[int, int]], unoffered: set[tuple[int, int]], done: int
+    ) -> None:
+        """Write down beside each account that could be liquidated in the step what came of it.
+
+        Parameters
+        ----------
+        found
+            The accounts, in the order of their rows.
+        ready
+            Those that liquidators have had time to notice.
+        unoffered
+            Those that there was no offer for before liquidators acted.
+        done
+            Number of liquidations before the step.
+        """
         taken = {(row["market"], row["account"]) for row in self.record.liquidations[done:]}
         rows = self.record.liquidatable[len(self.record.liquidatable) - len(found) :]
         for (row, account), written in zip(found, rows, strict=True):
             if (written["market"], written["account"]) in taken:
                 outcome = "liquidated"
-            elif not self.book.markets[row].offers(account):
+            elif (row, account) not in ready:
+                outcome = "not noticed"
+            # an offer ends only with what others take of the cash, which markets may share
+            elif (row, account) in unoffered or (taken and not self.book.markets[row].offers(account)):
                 outcome = "no offer"
             else:
                 outcome = "no block space" if self._full(done) else "no profit"

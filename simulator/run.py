@@ -88,7 +88,8 @@ LIQUIDATABLE = _schema(
         (
             "outcome",
             "text",
-            "liquidated; or why nobody did: no offer (its rules or its cash allow none), no profit, no block space",
+            "liquidated; or why nobody did: not noticed (yet), no offer (its rules or its cash allow none), no profit, "
+            "no block space",
         ),
     ],
 )

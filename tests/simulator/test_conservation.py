@@ -95,6 +95,19 @@ def everything_on(steps: int) -> Scenario:
             "heartbeat_s": 3 * STEP_S,
             "delay_s": STEP_S / 2,
             "per_token": {"BTC": {"deviation": 0.02, "delay_s": STEP_S}, "DAI": {"deviation": 0.003}},
+            "faults": [
+                {"tokens": ["ETH"], "kind": "stuck", "from_s": 300 * STEP_S, "until_s": 340 * STEP_S},
+                {"tokens": ["BTC"], "kind": "late", "value": 5 * STEP_S, "until_s": 900 * STEP_S},
+                {"tokens": ["DAI"], "kind": "factor", "value": 1.06, "from_s": 2000 * STEP_S, "until_s": 2003 * STEP_S},
+                {
+                    "tokens": ["ETH"],
+                    "kind": "floor",
+                    "value": 1500.0,
+                    "from_s": 5000 * STEP_S,
+                    "until_s": 5100 * STEP_S,
+                },
+                {"tokens": ["DAI"], "kind": "ceiling", "value": 1.01, "from_s": 7000 * STEP_S},
+            ],
         },
         liquidators={
             "gas_usd": 7.0,

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from chain.snapshot import Snapshot
+from chain.tables import Table
+from simulator.book import open_book
 from simulator.report import render
 from simulator.run import Run, simulate
 from simulator.summary import as_json
-from simulator.terms import TERMS
+from simulator.terms import TERMS, Observed, basket_of, measure
 from tests.simulator.books import STEP_S, Account, make_scenario, make_snapshot
 from tests.simulator.command import strict_json, unwind
 from tests.simulator.plain import (
@@ -108,6 +110,24 @@ def test_deleveraging_is_debt_removed_for_each_percent_that_collateral_falls_aga
     assert term(run, "deleveraging by liquidation") == pytest.approx(100e3 / 1.05 / 50.0, rel=1e-8)
     assert term(run, "deleveraging by write-off") == pytest.approx((99e3 - 100e3 / 1.05) / 50.0, rel=1e-8)
     assert "deleveraging by absorption" not in terms(run)
+
+
+def test_an_account_that_is_absorbed_is_delevered_by_what_it_owed_less_what_was_written_off() -> None:
+    """As a Comet does it: unpaid, whole. The rows are those of such a run, on a book in which collateral halves."""
+    snapshot = aave({"a": (100e3, 90e3)}, price_usd=2.0, version="3.2")
+    run = simulate(snapshot, make_scenario(HALVED, liquidators=FRICTIONLESS, steps=1))
+    (row,) = run.tables["liquidations"].rows()[:1]
+    (account,) = run.tables["accounts"].rows()
+    nothing = {"repaid_raw": 0, "received_raw": 0, "repaid_usd": 0.0, "collateral_usd": 0.0, "slippage_usd": 0.0}
+    gone = {"debt_before_usd": 90e3, "debt_after_usd": 0.0, "bad_debt_realised_usd": 7e3}
+    tables = run.tables | {
+        name: Table.from_rows(run.tables[name].schema, [changed])
+        for name, changed in (("liquidations", row | nothing), ("accounts", account | gone))
+    }
+    book = open_book(snapshot)
+    found = {each["name"]: each["value"] for each in measure(Observed(tables, book, basket_of(book), 60.0))}
+    assert found["deleveraging by absorption"] == pytest.approx(83e3 / 50.0, rel=1e-9)
+    assert found["deleveraging by liquidation"] == 0.0
 
 
 def test_a_debt_that_doubles_is_a_collateral_that_falls_by_half() -> None:
