@@ -16,16 +16,33 @@ import numpy as np
 import pytest
 
 from chain.snapshot import Snapshot
+from chain.tables import Table
 from protocols.amm.interface import Fill
 from protocols.amm.uniswap_v2.pool import UniswapV2Pair
 from protocols.amm.uniswap_v3.pool import UniswapV3Pool
 from protocols.lending.aave_v3.market import AaveV3Market
+from protocols.lending.compound_v3.market import CompoundV3Market
 from protocols.lending.interface import Settlement
+from simulator.attribution import FROM_DISCOUNT, slippage_paid
 from simulator.book import open_book
 from simulator.cascade import Cascade
+from simulator.run import LIQUIDATIONS, Run
 from simulator.scenario import Scenario
 from simulator.screen import workers
-from tests.simulator.books import ASSETS, POOLS, START, Account, Played, make_scenario, make_snapshot, play, with_rates
+from tests.protocols.compound_v3_markets import simple_comet
+from tests.simulator.books import (
+    ASSETS,
+    ETH,
+    POOLS,
+    START,
+    USD,
+    Account,
+    Played,
+    make_scenario,
+    make_snapshot,
+    play,
+    with_rates,
+)
 from tests.simulator.ledger import ROUNDED, holdings
 from tests.simulator.plain import FRICTIONLESS, compound_market, together
 
@@ -207,6 +224,30 @@ def test_without_interest_what_accounts_lose_is_what_others_get() -> None:
             assert abs(owed - repaid - deficit) <= units
             assert abs(supplied - taken) <= units
             assert repaid > 0
+
+
+def test_a_comet_absorbs_unpaid_and_sells_at_a_discount_into_the_pools_of_all() -> None:
+    book = open_book(make_snapshot(borrowers(10, 1, 0.6, 0.75), POOLS))
+    parts = simple_comet(100 * 10**18, 255_000 * 10**6)
+    parts.reserves = parts.reserves._replace(price_raw=[USD.price_raw, ETH.price_raw])
+    state = parts.configuration, parts.totals, parts.reserves, parts.positions
+    comet = CompoundV3Market(
+        "comet", "CometWithExtendedAssetList", ["borrower"], [USD.address, ETH.address], *state, START
+    )
+    book.markets.append(comet)
+    record = Cascade(book, make_scenario({"ETH": 0.9}, steps=3), [[START] * 4, [START] * 2]).run()
+    absorbed, *bought = (row for row in record.liquidations if row["market"] == "comet")
+    assert (absorbed["account"], absorbed["repaid_raw"], absorbed["received_raw"]) == ("borrower", 0, 0)
+    assert comet.collateral_reserves_raw(1) == 100 * 10**18 - sum(row["received_raw"] for row in bought)
+    assert {row["account"] for row in bought} == {""}
+    assert [row["outcome"] for row in record.liquidatable if row["market"] == "comet"] == ["liquidated"]
+    # credited with 95 % of what it is worth, the account still owed more
+    lost = sum(row["amount_usd"] for row in record.deficits if row["market"] == "comet")
+    assert lost == pytest.approx(255_000 * USD.price_usd - 0.95 * 90 * ETH.price_usd, rel=1e-4)
+    run = Run({}, {"liquidations": Table.from_rows(LIQUIDATIONS, record.liquidations)})
+    paid = {row["paid_from"]: row["slippage_usd"] for row in slippage_paid(run) if row["market"] == "comet"}
+    assert paid == {FROM_DISCOUNT: pytest.approx(sum(row["slippage_usd"] for row in bought), rel=1e-9)}
+    assert paid[FROM_DISCOUNT] > 10.0
 
 
 # --- the ledger would notice ----------------------------------------------------------------------------------------
