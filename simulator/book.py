@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from chain.tables import Table
 from protocols import registry
 from protocols.amm.interface import Venue
 from protocols.lending.interface import Exposures, LendingMarket
+from protocols.oracles.kind import Part
+from protocols.oracles.tables import load as load_trees
 
 ANCHORS = ("USDC", "USDT", "DAI")
 """Stablecoins taken for a dollar where no oracle of a snapshot prices in dollars, in this order."""
@@ -54,6 +56,8 @@ class Book:
         Now, unix seconds.
     assumed
         Symbols of stablecoins that are taken for a dollar, because no oracle of the snapshot prices them in dollars.
+    trees
+        What the price of a token is made of, by market name and token address; empty where that was not looked into.
     """
 
     tokens: list[Token]
@@ -62,6 +66,7 @@ class Book:
     outside_usd: FloatArray
     timestamp: int
     assumed: list[str]
+    trees: Mapping[tuple[str, str], Part] = field(default_factory=dict)
 
     @cached_property
     def token_row(self) -> dict[str, int]:
@@ -121,6 +126,7 @@ def open_book(snapshot: Snapshot) -> Book:
         outside_usd=np.array([prices[token.address] for token in tokens]),
         timestamp=snapshot.timestamp,
         assumed=assumed,
+        trees=load_trees(snapshot),
     )
 
 

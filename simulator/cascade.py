@@ -13,6 +13,7 @@ from typing import Any
 
 from chain.errors import InputError
 from protocols.amm.interface import Fill
+from protocols.lending.interface import Offer
 from simulator import screen, watching
 from simulator.book import Book, value
 from simulator.congestion import Congestion
@@ -20,7 +21,7 @@ from simulator.generations import Generations
 from simulator.liquidators import Plan, best_plan, congested
 from simulator.market.impact import PriceImpact
 from simulator.market.orderbook import order_books
-from simulator.oracles import Feed, faults_for, rule_for
+from simulator.pricing import Oracle
 from simulator.routes import Hop, Router
 from simulator.scenario import Liquidators, Scenario, find
 
@@ -72,31 +73,29 @@ class Cascade:
         for where, tokens in (
             ("oracles.per_token", scenario.oracles.per_token),
             ("oracles.faults", [token for fault in scenario.oracles.faults for token in fault.tokens]),
+            ("oracles.auction", scenario.oracles.auction.tokens if scenario.oracles.auction else []),
         ):
             for token in tokens:
                 find(token, names, f"scenario {scenario.name}: {where}")
         self._liquidators = _by_market(book, scenario)
         self._path = scenario.relative_prices(names) * book.outside_usd
         self._impact = PriceImpact(book, self.router.sides, scenario.venues, self._path, scenario.step_s)
-        self._feeds = [
-            [
-                self._feed(row, reserve, published or book.timestamp)
-                for reserve, published in enumerate(published_at[row])
-            ]
+        self._started = book.timestamp
+        self._oracles = [
+            [self._oracle(row, reserve, published) for reserve, published in enumerate(published_at[row])]
             for row in range(len(book.markets))
         ]
         self._behaviour = scenario.liquidators
         self._congestion = Congestion(book, scenario.liquidators.congestion)
         self._liquidatable_since: dict[tuple[int, int], int] = {}
-        self._generations = Generations(book, self._feeds)
+        self._generations = Generations(book, self._oracles)
         self._deficits_before = [list(market.deficits_raw()) for market in book.markets]
         self._sequence = 0
 
     def run(self, progress: Callable[[int, int], None] | None = None) -> Record:
         """Run every step; `progress` is told how many are done, and how many there are."""
-        started = self.book.timestamp
         for step in range(1, self.scenario.steps + 1):
-            self.book.timestamp = started + round(step * self.scenario.step_s)
+            self.book.timestamp = self._started + round(step * self.scenario.step_s)
             for market in self.book.markets:
                 market.advance(self.book.timestamp)
             for venue in self.book.venues:
@@ -105,34 +104,26 @@ class Cascade:
             congestion = self._congestion.watch(self.book.timestamp, self.book.outside_usd)
             self._behaviour = congested(self.scenario.liquidators, congestion)
             self._liquidators = [congested(behaviour, congestion) for behaviour in _by_market(self.book, self.scenario)]
-            self._arbitrage(step)
-            self._withdraw(step)
+            if not self._down:
+                self._arbitrage(step)
+                self._withdraw(step)
             self._publish(step)
             self._liquidate(step)
             if progress:
                 progress(step, self.scenario.steps)
         return self.record
 
-    def _feed(self, row: int, reserve: int, published_at: float) -> Feed | None:
-        """The feed of a reserve; None for the numeraire, which is always worth one of itself."""
-        market = self.book.markets[row]
-        if reserve == market.numeraire:
+    def _oracle(self, row: int, reserve: int, published_at: float) -> Oracle | None:
+        """The oracle of a reserve; None for the numeraire, which is always worth one of itself."""
+        if reserve == self.book.markets[row].numeraire:
             return None
-        outside = self._in_numeraire(row, reserve)
-        names = self.book.tokens[self.book.market_tokens[row][reserve]].names
-        return Feed(
-            rule=rule_for(self.scenario.oracles, names),
-            faults=faults_for(self.scenario.oracles, names),
-            started=self.book.timestamp,
-            answered=outside,
-            answered_at=published_at,
-            scale=market.price_raw(reserve) / market.price_unit(reserve) / outside,
-        )
+        return Oracle(self.book, self.scenario.oracles, row, reserve, published_at)
 
-    def _in_numeraire(self, row: int, reserve: int) -> float:
-        """Outside price of one whole token of a reserve, in what the market's prices are in."""
-        outside = self.book.outside_usd[self.book.market_tokens[row][reserve]]
-        return float(outside / self.book.numeraire_usd(row))
+    @property
+    def _down(self) -> bool:
+        """Whether the chain makes no blocks now."""
+        outage = self.scenario.oracles.sequencer
+        return outage is not None and outage.down(self.book.timestamp - self._started)
 
     # --- the parts of a step ------------------------------------------------------------------------------------
 
@@ -162,12 +153,13 @@ class Cascade:
 
     def _publish(self, step: int) -> None:
         """Let every feed speak that has something to say."""
-        self._generations.publish(self._path[step])
+        if not self._down:
+            self._generations.publish(self._path[step])
         for row, (market, tokens) in enumerate(zip(self.book.markets, self.book.market_tokens, strict=True)):
-            for reserve, (token, feed) in enumerate(zip(tokens, self._feeds[row], strict=True)):
-                published = None if feed is None else feed.watch(self.book.timestamp, self._in_numeraire(row, reserve))
+            for reserve, (token, oracle) in enumerate(zip(tokens, self._oracles[row], strict=True)):
+                published = None if oracle is None or self._down else oracle.report(self.book.timestamp)
                 if published is not None:
-                    market.set_price(reserve, round(published * market.price_unit(reserve)))
+                    market.set_price(reserve, published)
                 self.record.prices.append(
                     {
                         "step": step,
@@ -185,9 +177,10 @@ class Cascade:
         move_outside = self._impact.watch()
         done, swapped = len(self.record.liquidations), len(self.record.swaps)
         self._generations.find(found)
-        ready = self._noticed(found)
+        ready = self._allowed(self._noticed(found))
         unoffered = self._do_unpaid(step, ready, done)
-        waiting = ready + [(row, MARKET) for row, market in enumerate(self.book.markets) if market.standing_offers()]
+        standing = [(row, MARKET) for row, market in enumerate(self.book.markets) if market.standing_offers()]
+        waiting = [] if self._down else ready + standing
         while waiting:
             # what others do to the pools can make pay what did not
             seen = len(self.record.liquidations)
@@ -200,6 +193,15 @@ class Cascade:
         self._record_step(step, len(found), done)
         self.record.liquidity += watching.liquidity_rows(self.book, step)
         self.record.venues += watching.venue_rows(self.book, step, self.record.swaps[swapped:])
+
+    def _allowed(self, found: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Those that may be liquidated now: none while the chain stands still, few in the grace that follows."""
+        outage = self.scenario.oracles.sequencer
+        if self._down:
+            return []
+        if outage is None or not outage.in_grace(self.book.timestamp - self._started):
+            return found
+        return [(row, account) for row, account in found if self.book.markets[row].is_open_in_grace(account)]
 
     def _find_liquidatable(self, step: int) -> list[tuple[int, int]]:
         """Every (market, account) that is liquidatable by the exact rules."""
@@ -273,7 +275,20 @@ class Cascade:
         return limit is not None and len(self.record.liquidations) - done >= limit
 
     def _plan(self, market: int, account: int) -> Plan | None:
-        return best_plan(self.book, self.router, self._liquidators[market], market, account)
+        return best_plan(self.book, self.router, self._liquidators[market], market, account, self._handed_back)
+
+    def _handed_back(self, market: int, offer: Offer) -> float:
+        """Share of a liquidation's profit that goes to whoever auctions the right to act on its prices first."""
+        auction = self.scenario.oracles.auction
+        if auction is None or not auction.bidders:
+            return 0.0
+        for reserve in (offer.collateral, offer.debt):
+            oracle = self._oracles[market][reserve]
+            names = self.book.tokens[self.book.market_tokens[market][reserve]].names
+            listed = any(token.lower() in names for token in auction.tokens)
+            if listed or (oracle is not None and oracle.is_auctioned):
+                return auction.share
+        return 0.0
 
     def _execute(self, step: int, plan: Plan) -> None:
         book = self.book
@@ -324,7 +339,8 @@ class Cascade:
                 "slippage_usd": collateral_usd - proceeds_usd,
                 "flash_fee_usd": flash_fee_usd,
                 "gas_usd": self._behaviour.gas_usd,
-                "profit_usd": proceeds_usd - repaid_usd - flash_fee_usd - self._behaviour.gas_usd,
+                "auction_usd": plan.auction_usd,
+                "profit_usd": proceeds_usd - repaid_usd - flash_fee_usd - self._behaviour.gas_usd - plan.auction_usd,
             }
         )
         for reserve, amount in settlement.deficits_raw:
@@ -421,7 +437,10 @@ class Cascade:
         )
 
 
-_SUMMED = ("collateral_usd", "repaid_usd", "protocol_fee_usd", "slippage_usd", "flash_fee_usd", "gas_usd", "profit_usd")
+_SUMMED = (
+    *("collateral_usd", "repaid_usd", "protocol_fee_usd", "slippage_usd", "flash_fee_usd", "gas_usd", "auction_usd"),
+    "profit_usd",
+)
 
 
 def _by_market(book: Book, scenario: Scenario) -> list[Liquidators]:

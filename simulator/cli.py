@@ -149,6 +149,26 @@ def info(
     )
 
 
+@app.command()
+def oracles(
+    snapshot: Annotated[Path, typer.Argument(help="Snapshot folder.")],
+    as_json: AsJson = False,
+) -> None:
+    """Each price feed: how it is made, how old it is, and how it can fail."""
+    from simulator.book import open_book, read
+    from simulator.feeds import feeds
+    from simulator.run import published
+
+    taken = read(snapshot)
+    book = open_book(taken)
+    rows = feeds(book, published(taken, book))
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        _print_feed(row)
+
+
 @app.command(name="import")
 def import_(
     file: Annotated[Path, typer.Argument(help="CSV or Parquet, one row a balance; the README has the columns.")],
@@ -388,6 +408,29 @@ def _print_lines(title: str, lines: Sequence[Line]) -> None:
     for line in lines:
         table.add_row(line.what, f"{_number(line.value)} {line.unit}", line.note)
     _console().print(table)
+
+
+def _print_feed(row: dict[str, Any]) -> None:
+    from rich.tree import Tree
+
+    from simulator.feeds import lines
+
+    facts = [f"{row['market']}  {row['token']}  {row['price']:.10g} {row['quote']}"]
+    facts += [] if row["age_s"] is None else [f"answered {row['age_s']:,} s before the block"]
+    facts += [] if row["gap"] is None else [f"{row['gap']:+.2%} from the market's {row['market_usd']:.6g} USD"]
+    tree = Tree("; ".join(facts))
+
+    def add(branch: Tree, part: dict[str, Any]) -> None:
+        first, *more = lines(part)
+        below = branch.add("\n".join([first, *(f"  {line}" for line in more)]))
+        for child in part["children"]:
+            add(below, child)
+
+    if row["tree"] is None:
+        tree.add("what it is made of was not looked into; it is taken for a feed that follows the market")
+    else:
+        add(tree, row["tree"])
+    _console().print(tree)
 
 
 def _print_table(title: str, rows: Sequence[dict[str, Any]]) -> None:

@@ -1,6 +1,6 @@
 """Which liquidations earlier ones have brought about, by what their sales did to prices.
 
-Beside the run, feeds are watched at prices that leave impact out. A liquidation is of generation 0 if the account could
+Beside the run, oracles are asked at prices that leave impact out. A liquidation is of generation 0 if the account could
 be liquidated without any impact, and of generation n if it takes the impact of generation n - 1, and not only of those
 before. An account is looked at as it was before its first liquidation of a later generation: what that has done to it
 is impact, too.
@@ -18,10 +18,10 @@ import numpy.typing as npt
 
 from protocols.lending.interface import Exposures, LendingMarket
 from simulator.book import Book
-from simulator.oracles import Feed
+from simulator.pricing import Oracle
 
 FloatArray = npt.NDArray[np.float64]
-Feeds = Sequence[Sequence[Feed | None]]
+Oracles = Sequence[Sequence[Oracle | None]]
 
 
 @dataclass
@@ -32,14 +32,14 @@ class _Level:
     ----------
     impact
         Logarithm of what that impact multiplies each token's outside price by.
-    feeds
-        For each market its reserves' feeds, which have seen these prices only.
+    oracles
+        For each market its reserves' oracles, which have seen these prices only.
     believed
         For each market, what it then believes of each reserve, in what its prices are in.
     """
 
     impact: FloatArray
-    feeds: Feeds
+    oracles: Oracles
     believed: list[FloatArray]
 
 
@@ -50,13 +50,13 @@ class Generations:
     ----------
     book
         The state that is stepped.
-    feeds
-        For each market its reserves' feeds, as the run watches them.
+    oracles
+        For each market its reserves' oracles, as the run asks them.
     """
 
-    def __init__(self, book: Book, feeds: Feeds) -> None:
+    def __init__(self, book: Book, oracles: Oracles) -> None:
         self._book = book
-        self._feeds = feeds
+        self._oracles = oracles
         self._levels: list[_Level] = []
         """Level g has the impact of generations below g; what is liquidatable at none of them is of the next one."""
         self._impact = np.zeros(len(book.tokens))
@@ -67,7 +67,7 @@ class Generations:
         self._latest: dict[int, int] = {}
 
     def publish(self, path_usd: FloatArray) -> None:
-        """Let the feeds of every level see a step's prices; to be called before the run's own feeds see theirs.
+        """Let the oracles of every level see a step's prices; to be called before the run's own see theirs.
 
         How far outside prices have moved from their path since the last step is laid to the liquidations of that step,
         by the worth of what they sold; where there were none, all impact has changed alike.
@@ -135,19 +135,19 @@ class Generations:
         """See to it that there are so many levels: until now the new ones have been as the run is."""
         while len(self._levels) < count:
             believed = [_believed(market) for market in self._book.markets]
-            self._levels.append(_Level(self._impact.copy(), deepcopy(self._feeds), believed))
+            self._levels.append(_Level(self._impact.copy(), deepcopy(self._oracles), believed))
 
     def _watch(self, level: _Level, outside_usd: FloatArray) -> None:
-        for row, tokens in enumerate(self._book.market_tokens):
-            numeraire = self._book.markets[row].numeraire
-            unit = 1.0 if numeraire is None else outside_usd[tokens[numeraire]]
-            for reserve, feed in enumerate(level.feeds[row]):
-                if feed is None:
-                    continue
-                said = feed.watch(self._book.timestamp, float(outside_usd[tokens[reserve]] / unit))
-                if said is not None:
-                    base = self._book.markets[row].price_unit(reserve)
-                    level.believed[row][reserve] = round(said * base) / base
+        """Ask a level's oracles, which read the book's outside prices, at others."""
+        actual, self._book.outside_usd = self._book.outside_usd, outside_usd
+        try:
+            for row, market in enumerate(self._book.markets):
+                for reserve, oracle in enumerate(level.oracles[row]):
+                    said = None if oracle is None else oracle.report(self._book.timestamp)
+                    if said is not None:
+                        level.believed[row][reserve] = said / market.price_unit(reserve)
+        finally:
+            self._book.outside_usd = actual
 
 
 def _believed(market: LendingMarket) -> FloatArray:

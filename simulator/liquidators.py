@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from protocols.lending.interface import Offer, Terms
 from simulator.book import Book
@@ -30,7 +31,9 @@ class Plan:
     proceeds_raw
         What the sale brings in debt tokens, smallest units; for sales to the outside market, at its haircut.
     profit_usd
-        Proceeds less repayment, flash fee and gas, at outside prices.
+        Proceeds less repayment, flash fee, gas and what an auction takes, at outside prices.
+    auction_usd
+        What is handed back to whoever auctions the right to act on a price first.
     """
 
     market: int
@@ -40,6 +43,7 @@ class Plan:
     route: Route | None
     proceeds_raw: int
     profit_usd: float
+    auction_usd: float = 0.0
 
 
 def congested(behaviour: Liquidators, factor: float) -> Liquidators:
@@ -49,10 +53,18 @@ def congested(behaviour: Liquidators, factor: float) -> Liquidators:
     return behaviour.model_copy(update={"gas_usd": behaviour.gas_usd * factor, "per_step": fit})
 
 
-def best_plan(book: Book, router: Router, behaviour: Liquidators, market: int, account: int) -> Plan | None:
+def best_plan(
+    book: Book,
+    router: Router,
+    behaviour: Liquidators,
+    market: int,
+    account: int,
+    handed_back: Callable[[int, Offer], float] = lambda _market, _offer: 0.0,
+) -> Plan | None:
     """The most profitable liquidation of an account now (-1: purchase from the market), or None where nothing pays.
 
     Collateral is turned into the debt asset, which is thereby bought; a repayment can be borrowed for a fee.
+    `handed_back` says what share of an offer's profit an auction takes (market, offer).
     """
     best: Plan | None = None
     state = book.markets[market]
@@ -70,9 +82,12 @@ def best_plan(book: Book, router: Router, behaviour: Liquidators, market: int, a
             own = plan
         if own is not None and (best is None or own.profit_usd > best.profit_usd):
             best = own
-    if best is None or best.profit_usd <= behaviour.minimum_profit_usd:
+    if best is None:
         return None
-    return best
+    # whoever bids hands back a part of a profit, never what would make a loss
+    auction = handed_back(market, best.offer) * max(0.0, best.profit_usd)
+    best = replace(best, profit_usd=best.profit_usd - auction, auction_usd=auction) if auction else best
+    return best if best.profit_usd > behaviour.minimum_profit_usd else None
 
 
 def _affordable(book: Book, behaviour: Liquidators, market: int, offer: Offer) -> int:

@@ -32,6 +32,8 @@ class Feed:
         When the run began, unix seconds; faults count from then.
     faults
         What goes wrong with this feed.
+    low, high
+        Answers outside are not taken, so that the last one stands; in what the market's prices are in.
     """
 
     rule: OracleRule
@@ -40,6 +42,8 @@ class Feed:
     scale: float = 1.0
     started: float = 0.0
     faults: Sequence[OracleFault] = ()
+    low: float = 0.0
+    high: float = float("inf")
     _under_way: deque[tuple[float, float]] = field(default_factory=deque)
 
     def watch(self, now: float, outside: float) -> float | None:
@@ -55,9 +59,10 @@ class Feed:
         faults = [fault for fault in self.faults if fault.active(now - self.started)]
         if any(fault.kind == "stuck" for fault in faults):
             return None
-        seen = _distorted(outside * self.scale, faults) / self.scale
+        seen = distorted(outside * self.scale, faults) / self.scale
         moved = abs(seen / self.answered - 1.0) >= self.rule.deviation
-        if moved or now - self.answered_at >= self.rule.heartbeat_s:
+        due = moved or now - self.answered_at >= self.rule.heartbeat_s
+        if due and self.low <= seen * self.scale <= self.high:
             self.answered, self.answered_at = seen, now
             late = sum(fault.value or 0.0 for fault in faults if fault.kind == "late")
             self._under_way.append((now + self.rule.delay_s + late, seen * self.scale))
@@ -67,11 +72,11 @@ class Feed:
         return published
 
 
-def _distorted(answer: float, faults: Sequence[OracleFault]) -> float:
+def distorted(answer: float, faults: Sequence[OracleFault]) -> float:
     """What a feed answers under its faults, which act in the order of the scenario."""
     for fault in faults:
         value = fault.value or 1.0
-        if fault.kind == "factor":
+        if fault.kind in ("factor", "manipulated"):
             answer *= value
         elif fault.kind == "floor":
             answer = max(answer, value)

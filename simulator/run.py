@@ -44,6 +44,11 @@ _MONEY: tuple[tuple[str, Kind, str], ...] = (
     ),
     ("flash_fee_usd", "float64", f"cost of borrowing the repayment, {OUTSIDE}; paid by the liquidator"),
     ("gas_usd", "float64", "gas, US dollars; paid by the liquidator"),
+    (
+        "auction_usd",
+        "float64",
+        "what the winner of an oracle's auction handed back, US dollars; paid by the liquidator",
+    ),
     ("profit_usd", "float64", "what is left to the liquidator"),
 )
 
@@ -331,7 +336,7 @@ def simulate(
     deficits = [list(market.deficits_raw()) for market in book.markets]
     basket = terms.basket_of(book)
     with threads(workers):
-        record = Cascade(book, scenario, _published(snapshot, book)).run(progress)
+        record = Cascade(book, scenario, published(snapshot, book)).run(progress)
     tables = {schema.name: Table.from_rows(schema, getattr(record, schema.name)) for schema in _RECORDED}
     tables["accounts"] = Table.from_rows(ACCOUNTS, _account_rows(book, before, record.liquidations, record.deficits))
     tables["reserves"] = Table.from_rows(RESERVES, _reserve_rows(book, deficits, record.liquidations))
@@ -382,7 +387,7 @@ def _unverified(book: Book) -> list[str]:
     )
 
 
-def _published(snapshot: Snapshot, book: Book) -> list[list[int]]:
+def published(snapshot: Snapshot, book: Book) -> list[list[int]]:
     """When each reserve's feed last answered."""
     oracles = snapshot.tables["oracles"]
     keys = zip(oracles.texts("market"), oracles.texts("token"), strict=True)

@@ -61,11 +61,15 @@ class OracleFault(_Part):
 
     ``stuck``: nothing is published. ``late``: answers take `value` seconds longer. ``floor``, ``ceiling``: answers are
     never below, never above `value` (LUNA's stood at 0.107). ``factor``: answers are `value` times what they should be
-    (DAI's were 1.3 times).
+    (DAI's were 1.3 times). ``manipulated``: the pool that a TWAP or a moving average reads stands at `value` times the
+    market's price; feeds do not see it. ``rate``: the exchange rate in the token's price is `value` times what it was.
+
+    A fault acts on the feeds that watch a token, wherever their answers are used, and so below any cap. A token whose
+    price has no feed of its own (wstETH: ETH / USD times a rate) has its finished price hit.
     """
 
     tokens: list[str] = Field(min_length=1, description="symbols or addresses")
-    kind: Literal["stuck", "late", "floor", "ceiling", "factor"]
+    kind: Literal["stuck", "late", "floor", "ceiling", "factor", "manipulated", "rate"]
     value: Positive | None = Field(None, description="seconds, a price in what the market prices in, or a factor")
     from_s: NotNegative = Field(0.0, description="seconds since the start")
     until_s: Positive | None = Field(None, description="seconds since the start; to the end if absent")
@@ -83,11 +87,52 @@ class OracleFault(_Part):
         return self.from_s <= elapsed_s and (self.until_s is None or elapsed_s < self.until_s)
 
 
+class Auction(_Part):
+    """Who acts first on a price (SVR and its kin): the winner of an auction, who hands back a part of the profit."""
+
+    share: Share = Field(description="part of a liquidation's profit, after all costs, that the winner hands back")
+    tokens: list[str] = Field(
+        default_factory=list, description="tokens with such feeds, besides those in which the snapshot shows one"
+    )
+    bidders: bool = Field(True, description="whether anybody bids; if not, nothing is handed back and reports are late")
+    fallback_s: NotNegative | None = Field(
+        None, description="how late, seconds; as the feed's contract says if absent, or 0 where it is not known"
+    )
+
+
+class Outage(_Part):
+    """A rollup's sequencer is down: no block, so no feed speaks, nobody trades and nobody is liquidated.
+
+    Feeds catch up at once afterwards; for the grace period markets with a sentinel let through only what their rule
+    says (Aave v3 before 3.7: health factors below 0.95).
+    """
+
+    from_s: NotNegative = Field(description="seconds since the start")
+    until_s: Positive = Field(description="seconds since the start")
+    grace_s: NotNegative = Field(3600.0, description="seconds after it")
+
+    @model_validator(mode="after")
+    def _ends(self) -> Outage:
+        if self.until_s <= self.from_s:
+            raise ValueError("until_s must be later than from_s")
+        return self
+
+    def down(self, elapsed_s: float) -> bool:
+        """Whether there are no blocks, so many seconds after the start."""
+        return self.from_s <= elapsed_s < self.until_s
+
+    def in_grace(self, elapsed_s: float) -> bool:
+        """Whether borrowers are still given time."""
+        return self.until_s <= elapsed_s < self.until_s + self.grace_s
+
+
 class Oracles(OracleRule):
     """The rule of every feed, exceptions by token, and what goes wrong."""
 
     per_token: dict[str, OracleRule] = Field(default_factory=dict, description="by symbol or address")
     faults: list[OracleFault] = Field(default_factory=list)
+    auction: Auction | None = Field(None, description="recapture of what liquidators earn from prices; none if absent")
+    sequencer: Outage | None = Field(None, description="an outage of the chain; none if absent")
 
 
 class Liquidators(_Part):

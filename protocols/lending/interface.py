@@ -164,6 +164,9 @@ class LendingMarket(Protocol):
     def open_accounts(self) -> list[int]:
         """Accounts that may be liquidated whatever their health (Venus: forced liquidation); empty for most."""
 
+    def is_open_in_grace(self, account: int) -> bool:
+        """Whether a liquidatable account may be liquidated in the grace period after an outage of the sequencer."""
+
     def terms(self, offer: Offer, amount_raw: int) -> Terms:
         """What a repayment of at most `amount_raw` would give, state unchanged."""
 
@@ -194,3 +197,7 @@ class UsualMarket:
     def cash_and_loans_raw(self) -> Sequence[tuple[int, int]]:
         """Nothing is lent out of what others have supplied."""
         return [(0, 0)] * len(self.tokens)
+
+    def is_open_in_grace(self, account: int) -> bool:
+        """Nobody is given time."""
+        return True

@@ -67,6 +67,19 @@ def _start_relative(part: Part, _started: int) -> Answer:
     return lambda children, _: int(capped_price(children["asset"], relative_cap(children["base"], ratio, unit)))
 
 
+def _rate_headroom(part: Part, now: int) -> float:
+    return cap_of(part, now) / part.children["rate"].answer_raw - 1.0
+
+
+def _stable_headroom(part: Part, _: int) -> float:
+    return part.number("cap_raw") / part.children["asset"].answer_raw - 1.0
+
+
+def _relative_headroom(part: Part, _: int) -> float:
+    ratio, unit = part.number("cap_ratio_raw"), 10 ** part.number("ratio_decimals")
+    return float(relative_cap(part.children["base"].answer_raw, ratio, unit)) / part.children["asset"].answer_raw - 1.0
+
+
 def _rate_children(_: str, found: Mapping[str, Any]) -> dict[str, Child]:
     """The base feed, and the rate as the adapter itself gives it: providers name theirs in a dozen ways."""
     rate = {"answer": found["rate_raw"], "decimals": found["rate_decimals"]}
@@ -100,6 +113,7 @@ KINDS = (
         children=_rate_children,
         finish=_finish_rate,
         start=_start_rate,
+        headroom=_rate_headroom,
     ),
     Kind(
         "relative cap",
@@ -108,6 +122,7 @@ KINDS = (
         getters=numbers({"cap_ratio_raw": "getPriceCapRatio", "ratio_decimals": "RATIO_DECIMALS"}),
         sources=addresses({"asset": "ASSET_TO_USD_AGGREGATOR", "base": "BASE_TO_USD_AGGREGATOR"}),
         start=_start_relative,
+        headroom=_relative_headroom,
     ),
     Kind(
         "price cap",
@@ -116,5 +131,6 @@ KINDS = (
         getters=numbers({"cap_raw": "getPriceCap"}, "int256"),
         sources=addresses({"asset": "ASSET_TO_USD_AGGREGATOR"}),
         start=_start_stable,
+        headroom=_stable_headroom,
     ),
 )

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import exp
 from typing import Any
 
@@ -13,12 +14,8 @@ from protocols.arithmetic import Number, mul_div_down, primitive, rule
 from protocols.oracles.kind import Answer, Child, Kind, Part, addresses, numbers
 from protocols.oracles.twap import SPOT
 
-WAD = 10**18
-LIMIT_WAD = 125 * 10**16
-"""MAX_P_O_CHG: the most by which the AMM's price changes at once."""
-LIMIT_S = 120
-"""PREV_P_O_DELAY: how long after a change the limit holds."""
-
+_WAD = 10**18
+_ONE_X96 = 1 << 96
 _LN2_X96 = 54916777467707473351141471128
 
 
@@ -33,20 +30,20 @@ def decay(left_wad: Number) -> Number:
     power = -left_wad
     if power <= -41446531673892821376:
         return 0
-    x = _over(power << 96, WAD)
-    k = (_over(x << 96, _LN2_X96) + (1 << 95)) >> 96
+    x = _over(power * _ONE_X96, _WAD)
+    k = _over(_over(x * _ONE_X96, _LN2_X96) + (1 << 95), _ONE_X96)
     x -= k * _LN2_X96
     y = x + 1346386616545796478920950773328
-    y = (y * x >> 96) + 57155421227552351082224309758442
+    y = _over(y * x, _ONE_X96) + 57155421227552351082224309758442
     p = y + x - 94201549194550492254356042504812
-    p = (p * y >> 96) + 28719021644029726153956944680412240
+    p = _over(p * y, _ONE_X96) + 28719021644029726153956944680412240
     p = p * x + (4385272521454847904659076985693276 << 96)
     q = x - 2855989394907223263936484059900
-    q = (q * x >> 96) + 50020603652535783019961831881945
-    q = (q * x >> 96) - 533845033583426703283633433725380
-    q = (q * x >> 96) + 3604857256930695427073651918091429
-    q = (q * x >> 96) - 14423608567350463180887372962807573
-    q = (q * x >> 96) + 26449188498355588339934803723976023
+    q = _over(q * x, _ONE_X96) + 50020603652535783019961831881945
+    q = _over(q * x, _ONE_X96) - 533845033583426703283633433725380
+    q = _over(q * x, _ONE_X96) + 3604857256930695427073651918091429
+    q = _over(q * x, _ONE_X96) - 14423608567350463180887372962807573
+    q = _over(q * x, _ONE_X96) + 26449188498355588339934803723976023
     return _over(p, q) * 3822833074963236453042738258902158003155416615667 >> (195 - k)
 
 
@@ -67,29 +64,42 @@ def limited(price: Number, last: Number, since_s: Number) -> Number:
     return max(price, mul_div_down(last, 1000000000000000000, 1250000000000000000))
 
 
-def _start_ema(part: Part, _started: int) -> Answer:
-    period = part.number("period_s")
-    last, last_at = part.number("last_raw"), part.number("last_at")
+@dataclass
+class _Average:
+    """An average from the start of a run on."""
 
-    def answer(children: Mapping[str, int], now: int) -> int:
-        nonlocal last, last_at
-        if now > last_at:
-            last, last_at = int(ema(children["raw"], last, now - last_at, period)), now
-        return last
+    last: int
+    last_at: int
+    period: int
+    started: int
 
-    return answer
+    def __call__(self, children: Mapping[str, int], now: int) -> int:
+        since = now - self.last_at
+        average = int(ema(children["raw"], self.last, since, self.period)) if since > 0 else self.last
+        if now > self.started:
+            self.last, self.last_at = average, now
+        return average
+
+
+def _start_ema(part: Part, started: int) -> Answer:
+    return _Average(part.number("last_raw"), part.number("last_at"), part.number("period_s"), started)
+
+
+@dataclass
+class _Limiter:
+    """A limiter from the start of a run on."""
+
+    last: int
+    last_at: int
+
+    def __call__(self, children: Mapping[str, int], now: int) -> int:
+        if now > self.last_at:
+            self.last, self.last_at = int(limited(children["source"], self.last, now - self.last_at)), now
+        return self.last
 
 
 def _start_limiter(part: Part, started: int) -> Answer:
-    last, last_at = part.answer_raw, started
-
-    def answer(children: Mapping[str, int], now: int) -> int:
-        nonlocal last, last_at
-        if now > last_at:
-            last, last_at = int(limited(children["source"], last, now - last_at)), now
-        return last
-
-    return answer
+    return _Limiter(part.answer_raw, started)
 
 
 def _raw(address: str, found: Mapping[str, Any]) -> dict[str, Child]:

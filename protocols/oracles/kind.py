@@ -110,6 +110,8 @@ class Kind:
     start
         Makes it answer: given the part and the time at which it begins (unix seconds), a function that may keep state
         from call to call; at that time it gives what the part answered. None for a leaf.
+    headroom
+        By what share what is capped could still rise, given the part and the time; negative where the cap binds.
     watching
         What a leaf follows: a ``feed`` speaks by deviation and heartbeat, a ``pool`` follows the market at once, and
         any other leaf stays.
@@ -126,6 +128,7 @@ class Kind:
     children: Callable[[str, Mapping[str, Any]], dict[str, Child]] | None = None
     finish: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
     start: Callable[[Part, int], Answer] | None = None
+    headroom: Callable[[Part, int], float] | None = None
     watching: Watching = ""
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from protocols.oracles.kind import Answer, Ask, Kind, Part, Slot, addresses, numbers
+from chain.calls import Call
+from protocols.oracles.kind import Answer, Ask, Child, Kind, Part, Slot, addresses, numbers
 
 _CURRENT_SLOT, _NEXT_SLOT = 3, 4
 """Where ``cur`` and ``nxt`` are kept: their getters answer contracts on a list only."""
+_MEDIAN_SLOT = 1
+"""Where Maker's ``Median`` keeps its value, in the lower half; its getter answers contracts on a list only."""
 
 
 class Module(NamedTuple):
@@ -30,17 +34,23 @@ def poke(module: Module, source: int, now: int, hop: int) -> Module:
     return module
 
 
+@dataclass
+class _Running:
+    """An OSM from the start of a run on."""
+
+    module: Module
+    hop: int
+    started: int
+
+    def __call__(self, children: Mapping[str, int], now: int) -> int:
+        if now > self.started:
+            self.module = poke(self.module, children["source"], now, self.hop)
+        return self.module.current
+
+
 def _start(part: Part, started: int) -> Answer:
-    hop = part.number("hop_s")
     module = Module(part.answer_raw, part.number("next_raw"), part.number("poked_at"))
-
-    def answer(children: Mapping[str, int], now: int) -> int:
-        nonlocal module
-        if now > started:
-            module = poke(module, children["source"], now, hop)
-        return module.current
-
-    return answer
+    return _Running(module, part.number("hop_s"), started)
 
 
 def _values(address: str, _: Mapping[str, Any]) -> dict[str, Ask]:
@@ -53,7 +63,26 @@ def _finish(found: Mapping[str, Any]) -> dict[str, Any]:
     return {**found, **values, "decimals": 18}
 
 
+def _median(address: str, _: Mapping[str, Any]) -> dict[str, Ask]:
+    return {"peek": Call(address, "peek()(bytes32,bool)"), "word": Slot(address, _MEDIAN_SLOT)}
+
+
+def _finish_median(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What it answers, to whom it answers; otherwise what it holds."""
+    value = int.from_bytes(found["peek"][0], "big") if "peek" in found else int(found["word"]) & ((1 << 128) - 1)
+    return {"answer": value, "decimals": 18}
+
+
+MEDIAN = Kind(
+    "Maker median",
+    "the median of what Maker's feeds sign, when a relayer finds that it has moved",
+    "late in a crowded block; as wrong as most of its signers",
+    further=_median,
+    finish=_finish_median,
+    watching="feed",
+)
 KINDS = (
+    MEDIAN,
     Kind(
         "Maker OSM",
         "the source's price of an hour ago",
@@ -61,6 +90,7 @@ KINDS = (
         getters=numbers({"hop_s": "hop"}, "uint16") | numbers({"poked_at": "zzz"}, "uint64"),
         sources=addresses({"source": "src"}),
         further=_values,
+        children=lambda _, found: {"source": Child(found["source"], MEDIAN.name)},
         finish=_finish,
         start=_start,
     ),

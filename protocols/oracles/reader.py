@@ -115,6 +115,7 @@ def _recognised(address: str, told: Mapping[str, Any]) -> _Found:
     own = {name: told[signature] for name, signature in _SELF.items() if signature in told}
     for kind in KINDS:
         needed = {**kind.getters, **kind.sources}
+        # a kind without functions of its own is one that its parent names
         if (needed or kind is UNKNOWN) and all(signature in told for signature in needed.values()):
             asked = {**needed, **kind.optional}
             values = own | {name: told[signature] for name, signature in asked.items() if signature in told}

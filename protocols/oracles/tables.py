@@ -8,6 +8,7 @@ from typing import Any
 
 from chain.errors import InputError
 from chain.snapshot import ORACLE_PARTS, Snapshot
+from chain.tables import Table
 from protocols.oracles.kind import Part
 from protocols.oracles.kinds import BY_NAME
 
@@ -50,13 +51,18 @@ def load(snapshot: Snapshot) -> dict[tuple[str, str], Part]:
     """
     if ORACLE_PARTS.name not in snapshot.tables:
         return {}
-    by_feed: dict[str, list[dict[str, Any]]] = {}
-    for row in snapshot.tables[ORACLE_PARTS.name].rows():
-        by_feed.setdefault(row["feed"], []).append(row)
-    trees = {feed: _tree(feed, sorted(found, key=lambda row: row["part"])) for feed, found in by_feed.items()}
+    trees = trees_of(snapshot.tables[ORACLE_PARTS.name])
     oracles = snapshot.tables["oracles"]
     columns = (oracles.texts(name) for name in ("market", "token", "feed"))
     return {(m, token): trees[feed] for m, token, feed in zip(*columns, strict=True) if feed in trees}
+
+
+def trees_of(table: Table) -> dict[str, Part]:
+    """The trees of a table, by feed; raises InputError as :func:`load` does."""
+    by_feed: dict[str, list[dict[str, Any]]] = {}
+    for row in table.rows():
+        by_feed.setdefault(row["feed"], []).append(row)
+    return {feed: _tree(feed, sorted(found, key=lambda row: row["part"])) for feed, found in by_feed.items()}
 
 
 def _tree(feed: str, found: Sequence[Mapping[str, Any]]) -> Part:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import floor, log
 from typing import Any
 
@@ -32,28 +33,33 @@ def quote_at_tick(tick: int, amount_raw: int, base_is_token0: bool) -> int:
     return amount_raw * square // unit if base_is_token0 else amount_raw * unit // square
 
 
-def _start(part: Part, started: int) -> Answer:
+@dataclass
+class _Running:
     """Averages the ticks of the spot price. Between two calls the pool stood where the later one finds it; before the
     start, at the mean of then."""
-    window, one_raw = part.number("window_s"), part.number("one_raw")
-    first, spot_tick = part.number("mean_tick"), part.number("spot_tick")
-    upward, spot_raw = bool(part.number("base_is_token0")), part.children["spot"].answer_raw
-    stood: deque[tuple[int, int, int]] = deque()
-    until = started
 
-    def answer(children: Mapping[str, int], now: int) -> int:
-        nonlocal until
-        if now > until:
-            moved = log(children["spot"] / spot_raw) / _LOG_TICK
-            stood.append((until, now, spot_tick + floor(moved if upward else -moved)))
-            until = now
+    part: Part
+    started: int
+    until: int
+    stood: deque[tuple[int, int, int]] = field(default_factory=deque)
+
+    def __call__(self, children: Mapping[str, int], now: int) -> int:
+        window, upward = self.part.number("window_s"), bool(self.part.number("base_is_token0"))
+        if now > self.until:
+            moved = log(children["spot"] / self.part.children["spot"].answer_raw) / _LOG_TICK
+            tick = self.part.number("spot_tick") + floor(moved if upward else -moved)
+            self.stood.append((self.until, now, tick))
+            self.until = now
         opened = now - window
-        while stood and stood[0][1] <= opened:
-            stood.popleft()
-        total = first * max(0, started - opened) + sum(tick * (end - max(at, opened)) for at, end, tick in stood)
-        return quote_at_tick(mean_tick(total, window), one_raw, upward)
+        while self.stood and self.stood[0][1] <= opened:
+            self.stood.popleft()
+        total = self.part.number("mean_tick") * max(0, self.started - opened)
+        total += sum(tick * (end - max(at, opened)) for at, end, tick in self.stood)
+        return quote_at_tick(mean_tick(total, window), self.part.number("one_raw"), upward)
 
-    return answer
+
+def _start(part: Part, started: int) -> Answer:
+    return _Running(part, started, started)
 
 
 def _pool(_: str, found: Mapping[str, Any]) -> dict[str, Ask]:

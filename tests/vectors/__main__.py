@@ -27,6 +27,7 @@ CHECKERS = {
     "Curve Tricrypto-NG": "curve_tricrypto",
     "metamorpho": "metamorpho",
     "morpho_blue": "morpho_blue",
+    "oracles": "oracles",
     "Pendle v2 market": "pendle",
     "uniswap_v2": "uniswap_v2",
     "uniswap_v3": "uniswap_v3",

@@ -11,6 +11,7 @@ from protocols.arithmetic import max_uint256
 from protocols.lending.aave_v3.balances import debt_balance
 from protocols.lending.aave_v3.rates import bring_indices
 from protocols.lending.aave_v3.rules import (
+    MINIMUM_HEALTH_FACTOR_LIQUIDATION_THRESHOLD,
     AccountData,
     Call,
     Quote,
@@ -29,6 +30,7 @@ from protocols.lending.aave_v3.versions import (
     MUST_NOT_LEAVE_DUST,
     OK,
     UNVERIFIED,
+    V37,
     revert_name,
     version_of,
 )
@@ -41,7 +43,8 @@ _TOO_MUCH = (MUST_NOT_LEAVE_DUST, ARITHMETIC_PANIC)
 class AaveV3Market(UsualMarket):
     """One pool.
 
-    Liquidators are others than the account, take the token and not aTokens, and no sequencer is down.
+    Liquidators are others than the account, and take the token and not aTokens. Whether a sentinel is in the way is
+    asked apart (:meth:`is_open_in_grace`).
 
     Parameters
     ----------
@@ -157,6 +160,10 @@ class AaveV3Market(UsualMarket):
     def is_liquidatable(self, account: int) -> bool:
         """Whether the health factor is below 1."""
         return self.health_raw(account) < 10**18
+
+    def is_open_in_grace(self, account: int) -> bool:
+        """Whether the sentinel lets it through: below a health factor of 0.95; 3.7 has no sentinel."""
+        return self._version.code >= V37 or self.health_raw(account) < MINIMUM_HEALTH_FACTOR_LIQUIDATION_THRESHOLD
 
     def health_raw(self, account: int) -> int:
         """The health factor of ``getUserAccountData``, in wad; 2**256 - 1 without debt."""

@@ -1,0 +1,272 @@
+"""What a market believes of a token, step by step: the tree of its price source, computed from its leaves.
+
+A leaf that is a feed watches the outside price of what it says it quotes: ETH / USD in the price of wstETH follows
+ETH, and wstETH's own market does not move it. Where what it quotes is no token of the book, it follows the outside
+price of the token that is priced. Leaves that are exchange rates or fixed prices stay. Everything above the leaves is
+computed by the rules of `protocols.oracles`, in integers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from math import inf
+
+from protocols.oracles.chainlink import is_auctioned
+from protocols.oracles.kind import Answer, Part
+from protocols.oracles.kinds import BY_NAME
+from protocols.oracles.rates import KINDS as RATES
+from simulator.book import Book
+from simulator.oracles import Feed, distorted, faults_for, rule_for
+from simulator.scenario import OracleFault, OracleRule, Oracles
+
+_PAIR = re.compile(r"([\w.+-]+)\s*/\s*([\w.+-]+)")
+_RATES = {kind.name for kind in RATES}
+_AT_ONCE = OracleRule(deviation=0.0, heartbeat_s=1e12, delay_s=0.0)
+_OF_POOLS, _OF_RATES = "manipulated", "rate"
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What a leaf follows: the outside price of `base` in `quote`, rows of the book's tokens; None for US dollars.
+
+    `own` marks a leaf whose pair is not in the book, or not known: it follows the token that is priced.
+    """
+
+    base: int
+    quote: int | None
+    own: bool
+
+    def price(self, book: Book) -> float:
+        """The outside price now."""
+        return float(book.outside_usd[self.base] / (1.0 if self.quote is None else book.outside_usd[self.quote]))
+
+
+def watched(book: Book, market: int, reserve: int, part: Part | None) -> Watched:
+    """What a leaf in the tree of a reserve's price follows."""
+    token = int(book.market_tokens[market][reserve])
+    pair = _PAIR.fullmatch(part.description.strip()) if part is not None else None
+    if pair is not None:
+        base, quote = _token(book, pair[1], token), _token(book, pair[2], token)
+        if base is not None and (quote is not None or pair[2].upper() == "USD"):
+            return Watched(base, quote, own=False)
+    numeraire = book.markets[market].numeraire
+    return Watched(token, None if numeraire is None else int(book.market_tokens[market][numeraire]), own=True)
+
+
+def _token(book: Book, symbol: str, preferred: int) -> int | None:
+    """The token that a feed calls by a symbol, itself or wrapped; of several the one that is priced."""
+    names = {symbol.lower(), "w" + symbol.lower()}
+    rows = [row for row, token in enumerate(book.tokens) if token.symbol.lower() in names]
+    return preferred if preferred in rows else min(rows, default=None)
+
+
+class Oracle:
+    """What one market's oracle answers for one token.
+
+    Parameters
+    ----------
+    book
+        Where outside prices stand; its timestamp is the start.
+    oracles
+        How feeds speak in the scenario, and what goes wrong.
+    market, reserve
+        Rows in the book and in the market.
+    published_at
+        When the feed last answered, unix seconds, where it has no tree.
+    """
+
+    def __init__(self, book: Book, oracles: Oracles, market: int, reserve: int, published_at: float) -> None:
+        state = book.markets[market]
+        self._started = book.timestamp
+        self._unit = state.price_unit(reserve)
+        self._first_raw = state.price_raw(reserve)
+        token = book.tokens[int(book.market_tokens[market][reserve])]
+        self.tree = book.trees.get((state.name, token.address))
+        plant = _Plant(book, oracles, market, reserve, token.names, published_at or book.timestamp)
+        if self.tree is None:
+            leaf = Part("", "", "", 0, self._first_raw)
+            self._source: _Source = plant.feed(leaf, self._unit, watched(book, market, reserve, None))
+            self._answered = self._first_raw
+        else:
+            self._source = plant.source(self.tree)
+            self._answered = self.tree.answer_raw
+        self._faults = [] if plant.own_feed else [f for f in plant.own_faults if f.kind not in _PARTICULAR]
+        self._late: deque[tuple[float, int]] = deque()
+
+    @property
+    def is_auctioned(self) -> bool:
+        """Whether reports of a feed in it go through an auction first."""
+        return self.tree is not None and any(is_auctioned(part.parameters) for part in self.tree.walk())
+
+    def report(self, now: int) -> int | None:
+        """The price, in the market's base units, where the oracle answers something new; else None.
+
+        A price that is computed when it is asked for is new at every step.
+        """
+        answer = self._source.answer(now)
+        if not (self._source.spoke or self._faults):
+            return None
+        price = answer if self._first_raw == self._answered else answer * self._first_raw // self._answered
+        if not self._faults:
+            return price
+        faults = [fault for fault in self._faults if fault.active(now - self._started)]
+        if any(fault.kind == "stuck" for fault in faults):
+            return None
+        if any(fault.kind != "late" for fault in faults):
+            price = round(distorted(price / self._unit, faults) * self._unit)
+        self._late.append((now + sum(fault.value or 0.0 for fault in faults if fault.kind == "late"), price))
+        due = None
+        while self._late and self._late[0][0] <= now:
+            due = self._late.popleft()[1]
+        return due
+
+
+_PARTICULAR = (_OF_POOLS, _OF_RATES)
+"""Faults that act on leaves of one sort only, never on the finished price."""
+
+
+# --- the tree as it runs ------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Source:
+    """A part of the tree as it runs: its answer, and whether the last call made a new one."""
+
+    answer_raw: int
+    spoke: bool = False
+
+    def answer(self, now: int) -> int:
+        """Its answer at a time, unix seconds."""
+        raise NotImplementedError
+
+
+@dataclass
+class _Leaf(_Source):
+    """A leaf that watches the market."""
+
+    feed: Feed = field(kw_only=True)
+    unit: int = field(kw_only=True)
+    outside: Callable[[], float] = field(kw_only=True)
+
+    def answer(self, now: int) -> int:
+        published = self.feed.watch(now, self.outside())
+        self.spoke = published is not None
+        if published is not None:
+            self.answer_raw = round(published * self.unit)
+        return self.answer_raw
+
+
+@dataclass
+class _Still(_Source):
+    """A leaf that stays: a fixed price, or an exchange rate but for faults."""
+
+    faults: Sequence[OracleFault] = ()
+    started: int = 0
+
+    def answer(self, now: int) -> int:
+        factor = 1.0
+        for fault in self.faults:
+            factor *= (fault.value or 1.0) if fault.active(now - self.started) else 1.0
+        return self.answer_raw if factor == 1.0 else round(self.answer_raw * factor)
+
+
+@dataclass
+class _Computed(_Source):
+    """What is computed from others whenever it is asked."""
+
+    rule: Answer = field(kw_only=True)
+    children: Mapping[str, _Source] = field(kw_only=True)
+    spoke: bool = True
+
+    def answer(self, now: int) -> int:
+        answers = {role: child.answer(now) for role, child in self.children.items()}
+        # where a feed's answer rounds to nothing and is divided by, the contract reverts, and nobody learns a price
+        with suppress(ZeroDivisionError):
+            self.answer_raw = self.rule(answers, now)
+        return self.answer_raw
+
+
+@dataclass
+class _Plant:
+    """Makes the sources of one tree.
+
+    `own_feed` is set when a feed is met that watches the token itself: faults of the token then act there, below the
+    caps; otherwise they act on the finished price.
+    """
+
+    book: Book
+    oracles: Oracles
+    market: int
+    reserve: int
+    names: frozenset[str]
+    published_at: float
+    own_feed: bool = False
+
+    @property
+    def own_faults(self) -> list[OracleFault]:
+        """What goes wrong with the feeds of the token that is priced."""
+        return faults_for(self.oracles, self.names)
+
+    def source(self, part: Part) -> _Source:
+        """A part, with all below it."""
+        kind = BY_NAME[part.kind]
+        if kind.start is not None:
+            children = {role: self.source(child) for role, child in part.children.items()}
+            return _Computed(part.answer_raw, rule=kind.start(part, self.book.timestamp), children=children)
+        if kind.watching:
+            of = watched(self.book, self.market, self.reserve, part)
+            return self.feed(part, part.unit, of) if kind.watching == "feed" else self.pool(part, of)
+        faults = [f for f in self.own_faults if f.kind == _OF_RATES] if part.kind in _RATES else []
+        return _Still(part.answer_raw, faults=faults, started=self.book.timestamp)
+
+    def feed(self, part: Part, unit: int, of: Watched) -> _Leaf:
+        """A leaf that speaks by deviation and heartbeat."""
+        names = self.book.tokens[of.base].names
+        self.own_feed |= names == self.names
+        faults = [fault for fault in faults_for(self.oracles, names) if fault.kind not in _PARTICULAR]
+        return self._leaf(part, unit, of, self._rule(part, names), faults)
+
+    def pool(self, part: Part, of: Watched) -> _Leaf:
+        """A leaf that is a pool's price, which arbitrage keeps at the market's."""
+        faults = [
+            fault for fault in faults_for(self.oracles, self.book.tokens[of.base].names) if fault.kind == _OF_POOLS
+        ]
+        return self._leaf(part, part.unit, of, _AT_ONCE, faults)
+
+    def _leaf(self, part: Part, unit: int, of: Watched, rule: OracleRule, faults: Sequence[OracleFault]) -> _Leaf:
+        outside = of.price(self.book)
+        feed = Feed(
+            rule,
+            answered=outside,
+            answered_at=part.published_at or self.published_at,
+            scale=part.answer_raw / unit / outside,
+            started=self.book.timestamp,
+            faults=faults,
+            low=float(part.parameters.get("low_raw", 0)) / unit,
+            high=float(part.parameters.get("high_raw", inf)) / unit,
+        )
+        return _Leaf(part.answer_raw, feed=feed, unit=unit, outside=lambda: of.price(self.book))
+
+    def _rule(self, part: Part, names: frozenset[str]) -> OracleRule:
+        """The scenario's rule for the token that is priced, or for the one that is watched; what the scenario leaves
+        open is as the feed's operator publishes it. An auction that nobody wins delays a report."""
+        oracles, auction = self.oracles, self.oracles.auction
+        rule = rule_for(oracles, self.names)
+        rule = rule_for(oracles, names) if rule is oracles else rule
+        told = {"deviation": rule.deviation, "heartbeat_s": rule.heartbeat_s, "delay_s": rule.delay_s}
+        if "deviation_ppm" in part.parameters:
+            published = {
+                "deviation": part.number("deviation_ppm") / 1e6,
+                "heartbeat_s": float(part.number("heartbeat_s")),
+            }
+            told |= {name: value for name, value in published.items() if name not in rule.model_fields_set}
+        if auction is not None and not auction.bidders:
+            listed = any(token.lower() in self.names for token in auction.tokens)
+            if listed or is_auctioned(part.parameters):
+                own = float(part.parameters.get("fallback_s", 0.0))
+                told["delay_s"] += own if auction.fallback_s is None else auction.fallback_s
+        return OracleRule(**told)
