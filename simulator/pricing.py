@@ -50,8 +50,9 @@ def watched(book: Book, market: int, reserve: int, part: Part | None) -> Watched
     token = int(book.market_tokens[market][reserve])
     pair = _PAIR.fullmatch(part.description.strip()) if part is not None else None
     if pair is not None:
-        base, quote = _token(book, pair[1], token), _token(book, pair[2], token)
-        if base is not None and (quote is not None or pair[2].upper() == "USD"):
+        dollars = pair[2].upper() == "USD"
+        base, quote = _token(book, pair[1], token), None if dollars else _token(book, pair[2], token)
+        if base is not None and (dollars or quote is not None):
             return Watched(base, quote, own=False)
     numeraire = book.markets[market].numeraire
     return Watched(token, None if numeraire is None else int(book.market_tokens[market][numeraire]), own=True)

@@ -16,6 +16,8 @@ from protocols.amm.uniswap_v3.ticks import sqrt_price_at_tick
 from protocols.oracles.kind import Answer, Ask, Child, Kind, Part, addresses, numbers
 
 _LOG_TICK = log(1.0001)
+_EDGE = 1e-6
+"""A price so near below the edge of a tick, in ticks, is taken to be on it: logarithms are rounded."""
 
 
 def mean_tick(cumulative_change: int, window_s: int) -> int:
@@ -47,7 +49,7 @@ class _Running:
         window, upward = self.part.number("window_s"), bool(self.part.number("base_is_token0"))
         if now > self.until:
             moved = log(children["spot"] / self.part.children["spot"].answer_raw) / _LOG_TICK
-            tick = self.part.number("spot_tick") + floor(moved if upward else -moved)
+            tick = self.part.number("spot_tick") + floor((moved if upward else -moved) + _EDGE)
             self.stood.append((self.until, now, tick))
             self.until = now
         opened = now - window
