@@ -37,6 +37,7 @@ def headline(run: Run) -> list[Line]:
         Line("of it pool fees", float(swaps.floats("fee_usd")[sold].sum()), "USD", "to liquidity providers"),
         Line("flash loan fees", run.total("flash_fee_usd"), "USD", "paid by liquidators"),
         Line("gas", run.total("gas_usd"), "USD", "paid by liquidators"),
+        *([Line("auctions", run.total("auction_usd"), "USD", "handed back by liquidators")] if _auctioned(run) else []),
         Line("liquidators' profit", run.total("profit_usd"), "USD"),
         Line(
             "bad debt, realised",
@@ -101,6 +102,10 @@ def as_json(run: Run) -> dict[str, Any]:
         "reserves": reserves(run),
         "terms": run.tables["terms"].rows(),
     }
+
+
+def _auctioned(run: Run) -> bool:
+    return run.scenario.oracles.auction is not None
 
 
 def _last(values: np.ndarray[Any, np.dtype[np.float64]]) -> float:

@@ -28,7 +28,7 @@ _SELF = {
     "decimals": "decimals()(uint8)",
     "text": "description()(string)",
 }
-_PROBES = tuple(
+PROBES = tuple(
     dict.fromkeys(
         [
             *_SELF.values(),
@@ -36,6 +36,7 @@ _PROBES = tuple(
         ]
     )
 )
+"""What every contract is asked, to find out of which kind it is."""
 
 
 @dataclass
@@ -88,13 +89,13 @@ def _ask(
     node: Node, block: Block, addresses: Sequence[str], further: Sequence[tuple[_Found, Mapping[str, Ask]]]
 ) -> tuple[dict[str, dict[str, Any]], list[tuple[_Found, dict[str, Any]]]]:
     """What contracts answer to every probe, by signature, and what is read on of those that are recognised."""
-    calls = [Call(address, signature) for address in addresses for signature in _PROBES]
+    calls = [Call(address, signature) for address in addresses for signature in PROBES]
     words: list[Slot] = []
     for _, asks in further:
         calls += [ask for ask in asks.values() if isinstance(ask, Call)]
         words += [ask for ask in asks.values() if isinstance(ask, Slot)]
     answers = iter(read(node, block, calls, require=False, bundle=1000, again=False))
-    probed = {address: {s: next(answers) for s in _PROBES} for address in addresses}
+    probed = {address: {s: next(answers) for s in PROBES} for address in addresses}
     probed = {a: {s: v for s, v in told.items() if not isinstance(v, CallFailed)} for a, told in probed.items()}
     replies = iter(node.read(block, [("eth_getStorageAt", [w.target, hex(w.number), AT_BLOCK]) for w in words]))
     read_on = []

@@ -153,6 +153,24 @@ def test_a_bundle_that_takes_too_long_is_divided(server: JsonRpcServer) -> None:
     assert len(server.http_requests[-1]) == 17, "a sixteenth of the calls in each"
 
 
+def test_what_failed_with_gas_to_spare_need_not_be_asked_again(server: JsonRpcServer) -> None:
+    server.chain.contracts[ODD] = reverting(b"")
+    node, block = connect(server)
+    tried = [Call(ODD, BALANCE, (TOKEN,))] * 300
+    read(node, block, balances(2))
+    before = len(server.calls_of("eth_call"))
+    found = read(node, block, [*balances(300), *tried], require=False, again=False, bundle=1000)
+    assert len(server.calls_of("eth_call")) - before == 1
+    assert found[:300] == expected(300)
+    assert all(isinstance(answer, CallFailed) for answer in found[300:])
+
+
+def test_what_failed_for_want_of_gas_is_asked_again_even_then(server: JsonRpcServer) -> None:
+    server.bundle_gas = 40
+    node, block = connect(server)
+    assert read(node, block, balances(300), require=False, again=False, bundle=300) == expected(300)
+
+
 def test_a_failed_call_is_an_error_that_names_function_and_contract(server: JsonRpcServer) -> None:
     server.chain.contracts[ODD] = reverting(bytes.fromhex("08c379a0") + encode(["string"], ["not today"]))
     node, block = connect(server)

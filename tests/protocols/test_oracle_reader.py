@@ -19,17 +19,25 @@ from protocols.oracles.kinds import BY_NAME
 from protocols.oracles.reader import read_trees
 from protocols.oracles.tables import rows, trees_of
 from tests.chain.jsonrpc_server import Contract, JsonRpcServer, Revert
+from tests.protocols.made_up_contracts import contract as made_up
 from tests.protocols.recorded_chain import load_recording, recorded_chain
 
 RECORDING = load_recording("oracles")
 FEEDS: dict[str, str] = RECORDING["feeds"]
 
 
+POOL, BASE, QUOTE, ADAPTER, SOURCE, OTHER = ("0x" + f"{n:02x}" * 20 for n in (0x11, 0x22, 0x33, 0x44, 0x55, 0x66))
+STORED = {(ADAPTER, "0x3"): (1 << 128) + 2000 * 10**18, (ADAPTER, "0x4"): (1 << 128) + 1990 * 10**18} | {
+    (SOURCE, "0x1"): (1_700_000_000 << 128) + 1980 * 10**18
+}
+"""What an OSM and a median hold that answers nobody."""
+
+
 class Server(JsonRpcServer):
-    """Storage is what was recorded."""
+    """Storage is what was recorded, and empty elsewhere."""
 
     def _eth_getStorageAt(self, address: str, place: str, _: Any) -> str:  # noqa: N802
-        return str(RECORDING["storage"][address.lower()][place])
+        return str(RECORDING["storage"].get(address.lower(), {}).get(place, hex(STORED.get((address, place), 0))))
 
 
 def contract(answers: Mapping[str, str]) -> Contract:
@@ -160,3 +168,81 @@ def test_what_answers_otherwise_than_its_kind_would_is_not_believed_to_be_of_it(
 def test_an_address_that_answers_nothing_has_no_tree(reading: tuple[Node, Block, dict[str, Part]]) -> None:
     node, block, _ = reading
     assert read_trees(node, block, ["0x" + "ab" * 20]) == {}
+
+
+# --- kinds of which no contract's answers are recorded: recognised by their functions -----------------------------
+
+
+def made_of(contracts: Mapping[str, Mapping[str, Any]]) -> Part:
+    """The tree of the adapter among some contracts."""
+    chain = recorded_chain(RECORDING)
+    chain.contracts = {address: made_up(answers) for address, answers in contracts.items()}
+    with Server(chain) as server, Node(server.url, cache_dir=None) as node:
+        return read_trees(node, node.pin(RECORDING["block"]), [ADAPTER])[ADAPTER]
+
+
+ROUNDS = {"latestRoundData()(uint80,int256,uint256,uint256,uint80)": (1, 2000 * 10**8, 5, 5, 1), "decimals()(uint8)": 8}
+
+
+def test_an_average_of_a_pool_is_read_with_its_window_and_ticks() -> None:
+    tree = made_of(
+        {
+            ADAPTER: {
+                "twapWindow()(uint32)": 1800,
+                "pool()(address)": POOL,
+                "tokenA()(address)": BASE,
+                "tokenB()(address)": QUOTE,
+            },
+            POOL: {
+                "observe(uint32[])(int56[],uint160[])": ([-1, -1800 * 250 - 2], [0, 0]),
+                "slot0()(uint160,int24,uint16,uint16,uint16,uint8,bool)": (1 << 96, -300, 0, 1, 1, 0, True),
+            },
+            BASE: {"decimals()(uint8)": 18},
+            QUOTE: {"decimals()(uint8)": 18},
+        }
+    )
+    assert shape(tree) == ("Uniswap TWAP", {"spot": "pool price"})
+    assert (tree.number("mean_tick"), tree.number("spot_tick"), tree.decimals) == (-251, -300, 18)
+    assert tree.answer_raw == pytest.approx(1.0001**-251 * 1e18, rel=1e-9)
+    assert tree.children["spot"].answer_raw == pytest.approx(1.0001**-300 * 1e18, rel=1e-9)
+
+
+def test_a_limiter_stands_between_an_amm_and_its_oracle() -> None:
+    average = {
+        "price()(uint256)": 1000,
+        "raw_price()(uint256)": 1000,
+        "ma_exp_time()(uint256)": 600,
+        "last_price()(uint256)": 1000,
+        "last_timestamp()(uint256)": RECORDING["timestamp"],
+    }
+    amm = {"price_oracle()(uint256)": 990, "price_oracle_contract()(address)": SOURCE}
+    tree = made_of({ADAPTER: amm, SOURCE: average})
+    assert shape(tree) == ("crvUSD limiter", {"source": ("crvUSD EMA", {"raw": "pool price"})})
+    assert (tree.answer_raw, tree.children["source"].answer_raw) == (990, 1000)
+
+
+def test_a_product_of_two_feeds_of_compound_is_one() -> None:
+    answers = {
+        "latestRoundData()(uint80,int256,uint256,uint256,uint80)": (1, 4_000_000 * 10**8, 5, 5, 1),
+        "priceFeedA()(address)": SOURCE,
+        "priceFeedB()(address)": OTHER,
+        "combinedScale()(int256)": 10**16,
+        "decimals()(uint8)": 8,
+    }
+    tree = made_of({ADAPTER: answers, SOURCE: ROUNDS, OTHER: ROUNDS})
+    assert shape(tree) == ("product", {"asset": "price feed", "peg": "price feed"})
+
+
+def test_compounds_constant_price_is_fixed() -> None:
+    answers = ROUNDS | {"description()(string)": "Constant price feed"}
+    assert shape(made_of({ADAPTER: answers})) == "fixed price"
+    assert shape(made_of({ADAPTER: answers | {"description()(string)": "another"}})) == "price feed"
+
+
+def test_a_median_that_answers_nobody_is_read_from_its_storage() -> None:
+    module = {"src()(address)": SOURCE, "hop()(uint16)": 3600, "zzz()(uint64)": RECORDING["timestamp"] - 60}
+    tree = made_of({ADAPTER: module, SOURCE: {"age()(uint32)": 1}})
+    assert shape(tree) == ("Maker OSM", {"source": "Maker median"})
+    assert [tree.answer_raw, tree.number("next_raw"), tree.children["source"].answer_raw] == [
+        price * 10**18 for price in (2000, 1990, 1980)
+    ]

@@ -37,6 +37,16 @@ def test_the_headline_adds_up_what_liquidations_moved(run: Run) -> None:
     assert 0.0 < lines["of it pool fees"] < swaps["fee_usd"].sum()
 
 
+def test_what_auctions_take_stands_there_where_there_are_auctions(run: Run) -> None:
+    auction = {"auction": {"share": 0.25, "tokens": ["ETH", "BTC", "USD", "DAI"]}}
+    shared = simulate(make_snapshot(BOOK), make_scenario({"ETH": 0.7}, oracles={"deviation": 0.0} | auction))
+    lines = {line.what: line.value for line in headline(shared)}
+    assert lines["auctions"] == pytest.approx(shared.total("auction_usd"), rel=1e-12)
+    assert lines["auctions"] == pytest.approx(lines["liquidators' profit"] / 3, rel=1e-9)
+    assert lines["auctions"] > 0
+    assert "auctions" not in {line.what for line in headline(run)}
+
+
 def test_bad_debt_stands_there_twice_and_is_that_of_the_last_step(run: Run) -> None:
     lines = {line.what: line.value for line in headline(run)}
     last = run.frame("steps").iloc[-1]
