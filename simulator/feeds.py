@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from protocols.oracles.chainlink import is_auctioned
 from protocols.oracles.kind import Part
 from protocols.oracles.kinds import BY_NAME
 from simulator.book import Book
-from simulator.pricing import Watched, watched
+from simulator.pricing import Watched, follows
 
 
 def feeds(book: Book, published_at: list[list[int]]) -> list[dict[str, Any]]:
@@ -51,7 +51,7 @@ def feeds(book: Book, published_at: list[list[int]]) -> list[dict[str, Any]]:
                     "market_usd": pool,
                     "gap": None if pool is None else oracle / pool - 1.0,
                     "age_s": book.timestamp - seen_at if seen_at else _age(tree, book.timestamp),
-                    "tree": None if tree is None else _part(book, number, reserve, "", tree),
+                    "tree": None if tree is None else _part(book, follows(book, number, reserve, tree), "", tree),
                 }
             )
     return rows
@@ -99,7 +99,7 @@ def _age(tree: Part | None, now: int) -> int | None:
     return now - min(times) if times else None
 
 
-def _part(book: Book, market: int, reserve: int, role: str, part: Part) -> dict[str, Any]:
+def _part(book: Book, followed: Mapping[int, Watched | None], role: str, part: Part) -> dict[str, Any]:
     kind = BY_NAME[part.kind]
     numbers = dict(part.parameters)
     ppm, heartbeat = numbers.pop("deviation_ppm", None), numbers.pop("heartbeat_s", None)
@@ -118,7 +118,7 @@ def _part(book: Book, market: int, reserve: int, role: str, part: Part) -> dict[
         "description": part.description,
         "answer": answer,
         "answer_raw": str(part.answer_raw),
-        "watches": _words(book, watched(book, market, reserve, part)) if kind.watching else "",
+        "watches": _words(book, followed[id(part)]) if kind.watching else "",
         "age_s": book.timestamp - part.published_at if part.published_at else None,
         "deviation": None if ppm is None else int(ppm) / 1e6,
         "heartbeat_s": heartbeat,
@@ -126,11 +126,13 @@ def _part(book: Book, market: int, reserve: int, role: str, part: Part) -> dict[
         "headroom": None if kind.headroom is None else kind.headroom(part, book.timestamp),
         "auctioned": is_auctioned(part.parameters),
         "parameters": numbers,
-        "children": [_part(book, market, reserve, name, child) for name, child in part.children.items()],
+        "children": [_part(book, followed, name, child) for name, child in part.children.items()],
     }
 
 
-def _words(book: Book, of: Watched) -> str:
+def _words(book: Book, of: Watched | None) -> str:
+    if of is None:
+        return "nothing: what it quotes is no token of the snapshot, and another source follows the market"
     base = book.tokens[of.base].symbol
     quote = "USD" if of.quote is None else book.tokens[of.quote].symbol
     return f"{base} in {quote}" + (", as what it quotes is no token of the snapshot" if of.own else "")

@@ -2,8 +2,8 @@
 
 A leaf that is a feed watches the outside price of what it says it quotes: ETH / USD in the price of wstETH follows
 ETH, and wstETH's own market does not move it. Where what it quotes is no token of the book, it follows the outside
-price of the token that is priced. Leaves that are exchange rates or fixed prices stay. Everything above the leaves is
-computed by the rules of `protocols.oracles`, in integers.
+price of the token that is priced, or stays where another leaf follows that. Exchange rates and fixed prices stay.
+Everything above the leaves is computed by the rules of `protocols.oracles`, in integers.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _OF_POOLS, _OF_RATES = "manipulated", "rate"
 class Watched:
     """What a leaf follows: the outside price of `base` in `quote`, rows of the book's tokens; None for US dollars.
 
-    `own` marks a leaf whose pair is not in the book, or not known: it follows the token that is priced.
+    `own` marks a leaf that follows the token that is priced, because what it quotes is not in the book, or not known.
     """
 
     base: int
@@ -45,17 +45,42 @@ class Watched:
         return float(book.outside_usd[self.base] / (1.0 if self.quote is None else book.outside_usd[self.quote]))
 
 
+def follows(book: Book, market: int, reserve: int, tree: Part) -> dict[int, Watched | None]:
+    """What each watching leaf in the tree of a reserve's price follows, by the part's id; None for one that stays.
+
+    A leaf follows the pair that it quotes, where both are in the book. Of the others one at most may follow the token
+    that is priced, or its move would count twice: the first, unless a leaf above already follows a token other than
+    the numeraire. The rest are taken for rates that stay.
+    """
+    leaves = [part for part in tree.walk() if BY_NAME[part.kind].watching]
+    found: dict[int, Watched | None] = {id(part): watched(book, market, reserve, part) for part in leaves}
+    numeraire = _numeraire(book, market)
+    carried = any(of is not None and not of.own and of.base != numeraire for of in found.values())
+    for part in leaves:
+        of = found[id(part)]
+        if of is not None and of.own:
+            found[id(part)] = None if carried else of
+            carried = True
+    return found
+
+
 def watched(book: Book, market: int, reserve: int, part: Part | None) -> Watched:
-    """What a leaf in the tree of a reserve's price follows."""
-    token = int(book.market_tokens[market][reserve])
+    """What a leaf alone follows in a reserve's price; None stands for a feed that was not looked into."""
+    token, numeraire = int(book.market_tokens[market][reserve]), _numeraire(book, market)
     pair = _PAIR.fullmatch(part.description.strip()) if part is not None else None
-    if pair is not None:
-        dollars = pair[2].upper() == "USD"
-        base, quote = _token(book, pair[1], token), None if dollars else _token(book, pair[2], token)
-        if base is not None and (dollars or quote is not None):
-            return Watched(base, quote, own=False)
-    numeraire = book.markets[market].numeraire
-    return Watched(token, None if numeraire is None else int(book.market_tokens[market][numeraire]), own=True)
+    if pair is None:
+        return Watched(token, numeraire, own=True)
+    dollars = pair[2].upper() == "USD"
+    base, quote = _token(book, pair[1], token), None if dollars else _token(book, pair[2], token)
+    if not dollars and quote is None:
+        return Watched(token, numeraire, own=True)
+    return Watched(token, quote, own=True) if base is None else Watched(base, quote, own=False)
+
+
+def _numeraire(book: Book, market: int) -> int | None:
+    """The token that a market's prices are in, a row of the book's; None for US dollars."""
+    reserve = book.markets[market].numeraire
+    return None if reserve is None else int(book.market_tokens[market][reserve])
 
 
 def _token(book: Book, symbol: str, preferred: int) -> int | None:
@@ -87,7 +112,8 @@ class Oracle:
         self._first_raw = state.price_raw(reserve)
         token = book.tokens[int(book.market_tokens[market][reserve])]
         self.tree = book.trees.get((state.name, token.address))
-        plant = _Plant(book, oracles, market, reserve, token.names, published_at or book.timestamp)
+        followed = {} if self.tree is None else follows(book, market, reserve, self.tree)
+        plant = _Plant(book, oracles, followed, token.names, published_at or book.timestamp)
         if self.tree is None:
             leaf = Part("", "", "", 0, self._first_raw)
             self._source: _Source = plant.feed(leaf, self._unit, watched(book, market, reserve, None))
@@ -201,8 +227,7 @@ class _Plant:
 
     book: Book
     oracles: Oracles
-    market: int
-    reserve: int
+    followed: Mapping[int, Watched | None]
     names: frozenset[str]
     published_at: float
     own_feed: bool = False
@@ -218,8 +243,7 @@ class _Plant:
         if kind.start is not None:
             children = {role: self.source(child) for role, child in part.children.items()}
             return _Computed(part.answer_raw, rule=kind.start(part, self.book.timestamp), children=children)
-        if kind.watching:
-            of = watched(self.book, self.market, self.reserve, part)
+        if (of := self.followed.get(id(part))) is not None:
             return self.feed(part, part.unit, of) if kind.watching == "feed" else self.pool(part, of)
         faults = [f for f in self.own_faults if f.kind == _OF_RATES] if part.kind in _RATES else []
         return _Still(part.answer_raw, faults=faults, started=self.book.timestamp)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from chain.tables import Table
 from protocols.oracles.kind import Part
 from protocols.oracles.twap import SPOT, TWAP, quote_at_tick
 from simulator.book import open_book
+from simulator.pricing import Watched, follows
 from tests.simulator.books import BTC, DAI, ETH, START, STEP_S, USD, Account, Asset, make_scenario, make_snapshot, play
 from tests.simulator.oracle_trees import MORE, PT, RATE, WAD, WST, YEAR, capped_rate, feed, price_cap, with_trees
 
@@ -64,6 +66,41 @@ def test_the_price_of_a_wrapped_token_follows_what_its_feed_quotes_and_not_its_o
 def test_a_feed_that_quotes_what_is_not_in_the_book_follows_the_token_that_it_prices() -> None:
     trees = {WST: capped_rate(feed(ETH, "frxETH / USD"), RATE, 1.4, WST.price_raw)}
     assert believed(WST, trees, {"ETH": 0.6, "wstETH": 0.7})[-1] == pytest.approx(0.7, rel=1e-8)
+
+
+def test_a_move_of_the_token_counts_once_however_many_sources_quote_what_is_not_in_the_book() -> None:
+    def product(first: str, second: str) -> dict[Asset, Part]:
+        ratio = Part("Chainlink feed", "0xf5", first, 18, round(RATE * WAD))
+        parts = {"asset": ratio, "peg": feed(ETH, second)}
+        return {WST: Part("product", "0xf6", "", 8, WST.price_raw, 0, {"denominator": 10**26}, parts)}
+
+    moves = {"wstETH": 0.7, "ETH": 0.6}
+    assert believed(WST, product("LBTC / XBTC", "XBTC / USD"), moves)[-1] == pytest.approx(0.7, rel=1e-8)
+    assert believed(WST, product("weETH / eETH Exchange Rate", "ETH / USD"), moves)[-1] == pytest.approx(0.6, rel=1e-8)
+    assert believed(WST, product("weETH / eETH", "ETH / USD"), moves)[-1] == pytest.approx(0.6, rel=1e-8)
+
+
+def test_a_price_in_a_loan_token_follows_both_of_its_sides_and_each_once() -> None:
+    book = open_book(make_snapshot(SAFE))
+    tokens = list(book.markets[0].tokens)
+    loan, collateral = tokens.index(USD.address), tokens.index(DAI.address)
+    book.markets[0] = SimpleNamespace(tokens=tokens, numeraire=loan)
+    row = {symbol: n for n, symbol in enumerate(token.symbol for token in book.tokens)}
+    above, below = feed(DAI, "sUSDe / USD"), feed(USD, "USD / USD")
+    parts = {"base feed 1": above, "quote feed 1": below}
+    tree = Part("Morpho oracle", "0xf6", "", 36, 1, 0, {"scale_factor": 1}, parts)
+    assert follows(book, 0, collateral, tree) == {
+        id(above): Watched(row["DAI"], None, own=True),
+        id(below): Watched(row["USD"], None, own=False),
+    }
+
+
+def test_a_cap_relative_to_what_is_not_in_the_book_binds_when_the_token_rises() -> None:
+    parts = {"asset": feed(DAI, "DAI / USD"), "base": Part("Chainlink feed", "0xf5", "EUR / USD", 8, DAI.price_raw)}
+    parameters = {"cap_ratio_raw": 104 * 10**6, "ratio_decimals": 8}
+    trees = {DAI: Part("relative cap", "0xf6", "", 8, DAI.price_raw, 0, parameters, parts)}
+    assert believed(DAI, trees, {"DAI": 1.3})[-1] == pytest.approx(1.04, rel=1e-7)
+    assert believed(DAI, trees, {"DAI": 0.8})[-1] == pytest.approx(0.8, rel=1e-7)
 
 
 def test_a_stablecoin_that_is_priced_as_another_follows_the_other() -> None:
