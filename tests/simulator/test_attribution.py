@@ -230,7 +230,7 @@ def two_markets() -> Snapshot:
 
 
 SLUMP = make_scenario(
-    {"COL": 0.9}, steps=4, liquidators=FREE, venues={"impact": 1.0, "arbitrage": 0.0, "anchored": ["OWED"]}
+    {"COL": 0.9}, steps=4, liquidators=FREE, venues={"impact": 1.0, "arbitrage_half_life_s": 1e15, "anchored": ["OWED"]}
 )
 
 

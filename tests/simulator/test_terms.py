@@ -188,7 +188,7 @@ def test_slippage_is_measured_against_the_oracle_and_not_the_market() -> None:
 
 
 def test_exhaustion_is_the_share_of_a_pools_other_side_that_was_bought() -> None:
-    run = sold_into(3e6, steps=1, venues={"impact": 0.0, "arbitrage": 1.0})
+    run = sold_into(3e6, steps=1, venues={"impact": 0.0, "arbitrage_half_life_s": 0.0})
     rows = run.tables["liquidations"].rows()
     # at half the price the pool holds 1 / sqrt(2) of the debt token
     bought = sum(row["proceeds_raw"] for row in rows) / 1e12
@@ -206,7 +206,7 @@ def test_dispersion_is_the_largest_distance_of_a_pools_price_from_the_middle_one
     # three equal pools, without fees; one is sold into, and nothing else moves
     pools = (constant_product("COL", "OWED", 1e6),) * 3
     snapshot = without_fee(aave({"a": (50.0, 42.0)}, version="3.2", pools=pools))
-    alone: dict[str, Any] = {"steps": 1, "venues": {"impact": 0.0, "arbitrage": 0.0}}
+    alone: dict[str, Any] = {"steps": 1, "venues": {"impact": 0.0, "arbitrage_half_life_s": 1e15}}
     still = simulate(snapshot, make_scenario(liquidators=NOBODY, **alone))
     assert term(still, "venue dispersion") == pytest.approx(0.0, abs=1e-9)
     run = simulate(snapshot, make_scenario(liquidators=FREE | {"per_step": 1}, **alone))
@@ -303,7 +303,7 @@ def test_a_single_return_has_no_volatility() -> None:
 # --- cascades ---------------------------------------------------------------------------------------------------
 
 DOMINOES = {"one": (2.0e6, 1.55e6), "two": (0.4e6, 0.28e6), "far": (0.5e6, 0.1e6)}
-PUSHED: dict[str, Any] = {"impact": 1.0, "arbitrage": 0.0, "anchored": ["OWED"]}
+PUSHED: dict[str, Any] = {"impact": 1.0, "arbitrage_half_life_s": 1e15, "anchored": ["OWED"]}
 
 
 def dominoes(accounts: dict[str, tuple[float, float]], *moves: float, **content: Any) -> Run:
