@@ -141,7 +141,7 @@ SWAPS = _schema(
         ("sequence", "int64", "place in the order of all liquidations and swaps"),
         _STEP,
         ("liquidation", "int64", "whose collateral is sold; -1 for arbitrage"),
-        ("venue", "text", "address of the pool"),
+        ("venue", "text", "name of the pool: its address, or its key where one contract holds many"),
         ("protocol", "text", "of the pool"),
         ("token_in", "text", "address"),
         ("token_out", "text", "address"),

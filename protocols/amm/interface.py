@@ -44,7 +44,7 @@ class Venue(Protocol):
 
     @property
     def name(self) -> str:
-        """Address of the pool."""
+        """Address of the pool; where one contract holds many, with what tells it apart there."""
 
     @property
     def protocol(self) -> str:
