@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from chain.calls import Call
 from chain.deployments import Deployment
@@ -61,34 +62,8 @@ def read_deployment(
     liquid = [pool for pool in found if pool.liquidity]
     plain = [pool for pool in liquid if pool.hooks == NATIVE]
     kept = [pool for pool in plain if (pool.key.currency0, pool.key.currency1) != (NATIVE, wrapped)]
-    rows = [
-        {
-            "pool": pool.key.name,
-            "pool_id": "0x" + pool.pool_id.hex(),
-            "token0": wrapped if pool.key.currency0 == NATIVE else pool.key.currency0,
-            "token1": pool.key.currency1,
-            "lp_fee_pips": pool.slot0.lp_fee,
-            "tick_spacing": pool.key.tick_spacing,
-            "sqrt_price_x96": pool.slot0.sqrt_price_x96,
-            "tick": pool.slot0.tick,
-            "liquidity": pool.liquidity,
-            "protocol_fee": pool.slot0.protocol_fee,
-        }
-        for pool in kept
-    ]
-    name = deployment.name
-    notes = []
-    if hooked := [pool for pool in liquid if pool.hooks != NATIVE]:
-        notes.append(_note_of_hooks(name, hooked))
-    if same := len(plain) - len(kept):
-        notes.append(f"{name}: pools between the chain's own currency and what wraps it are left out ({same}).")
-    if empty := len(found) - len(liquid):
-        notes.append(f"{name}: pools without liquidity at their price are left out ({empty}).")
-    if native := sum(pool.key.currency0 == NATIVE for pool in kept):
-        notes.append(
-            f"{name}: pools of the chain's own currency are taken for pools of {wrapped}, which wraps it ({native})."
-        )
-    return Reading((), {POOLS: rows, TICKS: _ticks(source, kept)}, notes)
+    rows = {POOLS: [_row(pool, wrapped) for pool in kept], TICKS: _ticks(source, kept)}
+    return Reading((), rows, _notes(source.deployment, found, liquid, plain, kept))
 
 
 def _find(source: Source, currencies: Sequence[str]) -> list[_Pool]:
@@ -147,11 +122,43 @@ def _ticks(source: Source, pools: Sequence[_Pool]) -> Rows:
     ]
 
 
-def _note_of_hooks(name: str, hooked: Sequence[_Pool]) -> str:
-    dynamic = sum(pool.key.fee_pips == DYNAMIC_FEE for pool in hooked)
-    ids = ", ".join(f"0x{pool.pool_id.hex()}" for pool in hooked[:_NAMED])
-    more = f" and {len(hooked) - _NAMED} more" if len(hooked) > _NAMED else ""
-    return (
-        f"{name}: pools with hooks are not modelled and left out ({len(hooked)}, {dynamic} of them with a dynamic "
-        f"fee): {ids}{more}."
-    )
+def _row(pool: _Pool, wrapped: str) -> dict[str, Any]:
+    return {
+        "pool": pool.key.name,
+        "pool_id": "0x" + pool.pool_id.hex(),
+        "token0": wrapped if pool.key.currency0 == NATIVE else pool.key.currency0,
+        "token1": pool.key.currency1,
+        "lp_fee_pips": pool.slot0.lp_fee,
+        "tick_spacing": pool.key.tick_spacing,
+        "sqrt_price_x96": pool.slot0.sqrt_price_x96,
+        "tick": pool.slot0.tick,
+        "liquidity": pool.liquidity,
+        "protocol_fee": pool.slot0.protocol_fee,
+    }
+
+
+def _notes(
+    deployment: Deployment,
+    found: Sequence[_Pool],
+    liquid: Sequence[_Pool],
+    plain: Sequence[_Pool],
+    kept: Sequence[_Pool],
+) -> list[str]:
+    """What was left out, from each choice to the next, and what is taken for something else."""
+    wrapped = deployment.addresses["wrapped_native"]
+    notes = []
+    if hooked := [pool for pool in liquid if pool.hooks != NATIVE]:
+        dynamic = sum(pool.key.fee_pips == DYNAMIC_FEE for pool in hooked)
+        ids = ", ".join(f"0x{pool.pool_id.hex()}" for pool in hooked[:_NAMED])
+        more = f" and {len(hooked) - _NAMED} more" if len(hooked) > _NAMED else ""
+        notes.append(
+            f"pools with hooks are not modelled and left out ({len(hooked)}, {dynamic} of them with a dynamic fee): "
+            f"{ids}{more}."
+        )
+    if same := len(plain) - len(kept):
+        notes.append(f"pools between the chain's own currency and what wraps it are left out ({same}).")
+    if empty := len(found) - len(liquid):
+        notes.append(f"pools without liquidity at their price are left out ({empty}).")
+    if native := sum(pool.key.currency0 == NATIVE for pool in kept):
+        notes.append(f"pools of the chain's own currency are taken for pools of {wrapped}, which wraps it ({native}).")
+    return [f"{deployment.name}: {note}" for note in notes]
