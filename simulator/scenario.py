@@ -213,9 +213,9 @@ class Venues(_Part):
     impact: Share = Field(
         0.3, description="share of the move that liquidators' swaps cause in a venue that the outside price takes over"
     )
-    permanent: Share = Field(0.5, description="share of what the outside price took over that stays; the rest fades")
+    permanent: Share = Field(0.6, description="share of what the outside price took over that stays; the rest fades")
     arbitrage_half_life_s: NotNegative = Field(
-        18.0, description="in which arbitrage closes half of a pool's gap to the outside price, seconds; 0 for at once"
+        17.0, description="in which arbitrage closes half of a pool's gap to the outside price, seconds; 0 for at once"
     )
     withdrawal: NotNegative = Field(
         0.0, description="share of liquidity that leaves a pool for each unit of adverse logarithmic move of its price"

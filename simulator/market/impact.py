@@ -20,9 +20,18 @@ from simulator.scenario import Venues, find
 
 FloatArray = npt.NDArray[np.float64]
 
-RECOVERY_S = 3600.0
+RECOVERY_S = 7200.0
 """Half-life of the part of the outside price's move that does not stay, seconds: what is left of a large move of the
 WBTC/WETH pool after minutes fades within hours (`simulator.market.calibration`), too noisily for a fifth parameter."""
+
+
+RANGES: dict[str, tuple[float, float]] = {
+    "impact": (0.0, 0.7),
+    "permanent": (0.0, 1.0),
+    "arbitrage_half_life_s": (12.0, 27.0),
+    "withdrawal": (0.0, 1.5),
+}
+"""What the data leave of each parameter: the 95 % intervals of `simulator.market.calibration`."""
 
 
 class Withdrawal(NamedTuple):
