@@ -35,7 +35,13 @@ app = typer.Typer(
 _WIDE = 200
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
-Workers = Annotated[int | None, typer.Option(help="Threads for scanning the book; the result is the same with any.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(help="Threads for scanning the book, processes for the sensitivity; the result is the same with any."),
+]
+Sensitivity = Annotated[
+    bool, typer.Option(help="Also run both ends of what is known of each parameter of price impact.")
+]
 Out = Annotated[Path | None, typer.Option(help="Folder to write the run to; must not be there yet.")]
 Rpc = typer.Option(
     "--rpc", help="URL of an archive node; shown and kept nowhere.", envvar="UNWIND_RPC_URL", show_envvar=True
@@ -220,11 +226,13 @@ def replay(
     rate: Rate = None,
     out: Out = None,
     workers: Workers = None,
+    sensitivity: Sensitivity = True,
     as_json: AsJson = False,
 ) -> None:
     """Replay a crash on a snapshot, or with --rpc on the true book of the scenario's start."""
     from chain.errors import InputError
     from simulator.replay import replay as run_scenario
+    from simulator.replay import snapshot_of
     from simulator.scenario import load_scenario
 
     loaded = load_scenario(scenario)
@@ -238,8 +246,11 @@ def replay(
         book = _take(loaded.start, rpc, {**source, "cache_dir": cache, "requests_per_second": rate})
         if snapshot is not None:
             book.write(snapshot)
+    book = snapshot_of(loaded, book)
     with _progress() as part:
         run = run_scenario(loaded, book, workers=workers, progress=part("steps"))
+        if sensitivity:
+            run = _with_sensitivity(run, book, workers, part("sensitivity"))
     _finish(run, out, as_json)
 
 
@@ -259,15 +270,20 @@ def stress(
     ] = None,
     out: Out = None,
     workers: Workers = None,
+    sensitivity: Sensitivity = True,
     as_json: AsJson = False,
 ) -> None:
     """What if these prices moved by so much?"""
+    from simulator.book import read
     from simulator.stress import stress as run_shock
 
     _must_be_new(out)
+    book = read(snapshot)
     options = {"over_s": over * 60, "steps": steps, "step_s": step, "like": like, "haircut": haircut}
     with _progress() as part:
-        run = run_shock(snapshot, shock, workers=workers, progress=part("steps"), **options)
+        run = run_shock(book, shock, workers=workers, progress=part("steps"), **options)
+        if sensitivity:
+            run = _with_sensitivity(run, book, workers, part("sensitivity"))
     _finish(run, out, as_json)
 
 
@@ -375,6 +391,12 @@ def _take(block: int | str | datetime, rpc: str, source: dict[str, Any]) -> Snap
         return take(rpc, block, progress=part, **source)
 
 
+def _with_sensitivity(run: Run, book: Snapshot, workers: int | None, progress: Callable[[int, int], None]) -> Run:
+    from simulator.sensitivity import with_sensitivity
+
+    return with_sensitivity(run, book, workers=workers, progress=progress)
+
+
 def _finish(run: Run, out: Path | None, as_json: bool) -> None:
     if out is not None:
         run.write(out)
@@ -393,6 +415,8 @@ def _show_run(run: Run, as_json: bool) -> None:
         print(f"note: {note}")
     _print_lines(run.scenario.title or run.scenario.name, [*summary.shocks(run), *summary.headline(run)])
     _print_table("by reserve", summary.reserves(run))
+    if rows := summary.sensitivity(run):
+        _print_table("sensitivity: the same with one parameter of price impact at an end of its range", rows)
 
 
 # --- printing -------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import numpy as np
 
 from chain.errors import InputError
 from simulator.run import Run
-from simulator.summary import Line, headline, reserves, shocks
+from simulator.summary import Line, headline, reserves, sensitivity, shocks
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -56,6 +56,18 @@ _PAGE = """<!doctype html>
     <td class="number">{{ row.bad_debt_realised_usd | number }}</td>
     <td class="number">{{ row.bad_debt_economic_usd | number }}</td></tr>{% endfor %}
 </table>
+{% if sensitivity %}<h2>Sensitivity</h2>
+<p class="note">The same with one parameter of price impact at an end of what calibration leaves of it; US dollars.</p>
+<table>
+  <tr><th>parameter</th><th>end</th><th>value</th><th>bad debt, realised</th><th>bad debt, economic</th>
+      <th>collateral sold</th><th>slippage</th></tr>
+  {% for row in sensitivity %}<tr><td>{{ row.parameter }}</td><td>{{ row.end }}</td>
+    <td class="number">{{ "" if row.value is none else row.value | number }}</td>
+    <td class="number">{{ row.bad_debt_realised_usd | number }}</td>
+    <td class="number">{{ row.bad_debt_economic_usd | number }}</td>
+    <td class="number">{{ row.collateral_usd | number }}</td>
+    <td class="number">{{ row.slippage_usd | number }}</td></tr>{% endfor %}
+</table>{% endif %}
 <h2>Largest liquidations</h2>
 <table>
   <tr><th>step</th><th>account</th><th>collateral</th><th>debt</th><th>repaid (USD)</th><th>slippage (USD)</th>
@@ -112,6 +124,7 @@ def render(run: Run) -> str:
         notes=run.notes,
         lines=lines,
         reserves=reserves(run),
+        sensitivity=sensitivity(run),
         curves=_curves(run),
         first=_time(run, 0),
         last=_time(run, -1),

@@ -237,13 +237,26 @@ TERMS = _schema(
         ("source", "text", "tables of the run that it is computed from, and who defined it"),
     ],
 )
+SENSITIVITY = _schema(
+    "sensitivity",
+    ["parameter", "end"],
+    [
+        ("parameter", "text", "of the scenario's venues; everything else is as in the run"),
+        ("end", "text", "low or high: of what calibration leaves of it"),
+        ("value", "float64", "of the parameter"),
+        ("bad_debt_realised_usd", "float64", "written off by the protocols, at final outside prices"),
+        ("bad_debt_economic_usd", "float64", "what full liquidations could not recover, at final outside prices"),
+        ("collateral_usd", "float64", f"collateral that liquidators received and sold, {OUTSIDE}"),
+        ("slippage_usd", "float64", f"collateral_usd less what its sale brought, {OUTSIDE}; paid by liquidators"),
+    ],
+)
 _FACTS = (
     *("snapshot", "scenario", "scenario_digest", "seed", "versions", "notes"),
     *("markets", "feeds", "symbols", "decimals", "outside_usd"),
 )
 _RECORDED = (STEPS, PRICES, LIQUIDATABLE, LIQUIDATIONS, DEFICITS, SWAPS, WITHDRAWALS, LIQUIDITY, VENUES)
 """Tables whose rows the cascade writes itself."""
-SCHEMAS = {s.name: s for s in (*_RECORDED, ACCOUNTS, RESERVES, TERMS)}
+SCHEMAS = {s.name: s for s in (*_RECORDED, ACCOUNTS, RESERVES, TERMS, SENSITIVITY)}
 
 
 @dataclass(frozen=True)
@@ -282,6 +295,15 @@ class Run:
     def total(self, column: str) -> float:
         """Sum of a column of the liquidations, US dollars."""
         return float(self.tables["liquidations"].floats(column).sum())
+
+    @property
+    def headline(self) -> dict[str, float]:
+        """Bad debt at the end, and what was sold over the run at what loss, US dollars; as in `SENSITIVITY`."""
+        steps = self.tables["steps"]
+        ends = ("bad_debt_realised_usd", "bad_debt_economic_usd")
+        return {n: float(steps.floats(n)[-1]) for n in ends} | {
+            n: self.total(n) for n in ("collateral_usd", "slippage_usd")
+        }
 
 
 def read_run(path: Path) -> Run:
@@ -341,6 +363,7 @@ def simulate(
     tables["accounts"] = Table.from_rows(ACCOUNTS, _account_rows(book, before, record.liquidations, record.deficits))
     tables["reserves"] = Table.from_rows(RESERVES, _reserve_rows(book, deficits, record.liquidations))
     tables["terms"] = Table.from_rows(TERMS, terms.measure(terms.Observed(tables, book, basket, scenario.step_s)))
+    tables["sensitivity"] = Table.from_rows(SENSITIVITY, [])
     facts = {
         "snapshot": {
             "digest": snapshot.digest,

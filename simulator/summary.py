@@ -91,6 +91,14 @@ def reserves(run: Run) -> list[dict[str, Any]]:
     return rows
 
 
+def sensitivity(run: Run) -> list[dict[str, Any]]:
+    """The run's headline and, below it, that at either end of each parameter's range; US dollars. Empty if skipped."""
+    rows = run.tables["sensitivity"].rows()
+    if not rows:
+        return []
+    return [{"parameter": "as run", "end": "", "value": None} | run.headline, *rows]
+
+
 def as_json(run: Run) -> dict[str, Any]:
     """Everything above as JSON values, with the notes."""
     lines = [*shocks(run), *headline(run)]
@@ -101,6 +109,7 @@ def as_json(run: Run) -> dict[str, Any]:
         "summary": [{"what": x.what, "value": x.value, "unit": x.unit, "note": x.note} for x in lines],
         "reserves": reserves(run),
         "terms": run.tables["terms"].rows(),
+        "sensitivity": sensitivity(run),
     }
 
 
