@@ -417,6 +417,8 @@ def _show_run(run: Run, as_json: bool) -> None:
     _print_table("by reserve", summary.reserves(run))
     if rows := summary.sensitivity(run):
         _print_table("sensitivity: the same with one parameter of price impact at an end of its range", rows)
+        if note := summary.sensitivity_note(run):
+            print(f"note: {note}")
 
 
 # --- printing -------------------------------------------------------------------------------------------------------

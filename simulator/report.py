@@ -11,7 +11,7 @@ import numpy as np
 
 from chain.errors import InputError
 from simulator.run import Run
-from simulator.summary import Line, headline, reserves, sensitivity, shocks
+from simulator.summary import Line, headline, reserves, sensitivity, sensitivity_note, shocks
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -57,7 +57,8 @@ _PAGE = """<!doctype html>
     <td class="number">{{ row.bad_debt_economic_usd | number }}</td></tr>{% endfor %}
 </table>
 {% if sensitivity %}<h2>Sensitivity</h2>
-<p class="note">The same with one parameter of price impact at an end of what calibration leaves of it; US dollars.</p>
+<p class="note">The same with one parameter of price impact at an end of what calibration leaves of it; US dollars.
+  {{ sensitivity_note }}</p>
 <table>
   <tr><th>parameter</th><th>end</th><th>value</th><th>bad debt, realised</th><th>bad debt, economic</th>
       <th>collateral sold</th><th>slippage</th></tr>
@@ -125,6 +126,7 @@ def render(run: Run) -> str:
         lines=lines,
         reserves=reserves(run),
         sensitivity=sensitivity(run),
+        sensitivity_note=sensitivity_note(run),
         curves=_curves(run),
         first=_time(run, 0),
         last=_time(run, -1),

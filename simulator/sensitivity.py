@@ -36,6 +36,9 @@ def with_sensitivity(
 ) -> Run:
     """The run with its `sensitivity` table filled: the scenario run again for each end of each of `RANGES`.
 
+    A scenario with an `impact` of 0 says that its paths have the liquidators' selling in them, as those of history do;
+    to add any would count that twice, so `impact` and `permanent` are not varied then.
+
     Parameters
     ----------
     run
@@ -51,32 +54,36 @@ def with_sensitivity(
     variants, own = _variants(run.scenario), run.headline
     others = _headlines(
         snapshot,
-        [variant.scenario for variant in variants if _matters(variant, run.scenario)],
+        [variant.scenario for variant in variants if _differs(variant, run.scenario)],
         workers or os.cpu_count() or 1,
     )
     rows = []
     for variant in variants:
-        outcome = next(others) if _matters(variant, run.scenario) else own
+        outcome = next(others) if _differs(variant, run.scenario) else own
         rows.append({"parameter": variant.parameter, "end": variant.end, "value": variant.value} | outcome)
         if progress:
             progress(len(rows), len(variants))
     return replace(run, tables=run.tables | {SENSITIVITY.name: Table.from_rows(SENSITIVITY, rows)})
 
 
+def varied(scenario: Scenario) -> list[str]:
+    """The parameters that a run of the scenario depends on."""
+    return [name for name in RANGES if scenario.venues.impact > 0.0 or name not in ("impact", "permanent")]
+
+
 def _variants(scenario: Scenario) -> list[Variant]:
     found = []
-    for name, ends in RANGES.items():
+    for name in varied(scenario):
+        ends = RANGES[name]
         for end, value in zip(("low", "high"), ends, strict=True):
             venues = scenario.venues.model_copy(update={name: value})
             found.append(Variant(name, end, value, scenario.model_copy(update={"venues": venues})))
     return found
 
 
-def _matters(variant: Variant, scenario: Scenario) -> bool:
-    """Whether it can differ from the run: by its value, and because what it acts on happens at all."""
-    if scenario.liquidators.sell == "outside" or variant.scenario == scenario:
-        return False
-    return variant.parameter != "permanent" or scenario.venues.impact > 0.0
+def _differs(variant: Variant, scenario: Scenario) -> bool:
+    """Whether it can differ from the run: it has another value, and something is sold in venues."""
+    return scenario.liquidators.sell == "pools" and variant.scenario != scenario
 
 
 def _headlines(snapshot: Snapshot, scenarios: Sequence[Scenario], workers: int) -> Iterator[dict[str, float]]:

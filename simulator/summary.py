@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from simulator.market.impact import RANGES
 from simulator.run import Run
 
 
@@ -99,6 +100,15 @@ def sensitivity(run: Run) -> list[dict[str, Any]]:
     return [{"parameter": "as run", "end": "", "value": None} | run.headline, *rows]
 
 
+def sensitivity_note(run: Run) -> str:
+    """What is not varied, and why; empty where everything is, or the sensitivity was skipped."""
+    shown = {row["parameter"] for row in run.tables["sensitivity"].rows()}
+    missing = [name for name in RANGES if name not in shown]
+    if not shown or not missing:
+        return ""
+    return f"{' and '.join(missing)} are not varied: an impact of 0 says that price paths have the selling in them"
+
+
 def as_json(run: Run) -> dict[str, Any]:
     """Everything above as JSON values, with the notes."""
     lines = [*shocks(run), *headline(run)]
@@ -110,6 +120,7 @@ def as_json(run: Run) -> dict[str, Any]:
         "reserves": reserves(run),
         "terms": run.tables["terms"].rows(),
         "sensitivity": sensitivity(run),
+        "sensitivity_note": sensitivity_note(run),
     }
 
 

@@ -65,14 +65,10 @@ def test_what_cannot_differ_is_not_run_again(snapshot: Snapshot, monkeypatch: py
         return simulate(snapshot, scenario, **options)
 
     monkeypatch.setattr(sensitivity, "simulate", noted)
-    # no impact: of nothing nothing stays; and two ends are the run's own values
-    with_sensitivity(simulate(snapshot, scenario(impact=0.0)), snapshot)
-    assert [(s.venues.impact, s.venues.arbitrage_half_life_s, s.venues.withdrawal) for s in ran] == [
-        (0.7, 17.0, 0.0),
-        (0.0, 12.0, 0.0),
-        (0.0, 27.0, 0.0),
-        (0.0, 17.0, 1.5),
-    ]
+    own = with_sensitivity(simulate(snapshot, scenario(arbitrage_half_life_s=12.0)), snapshot)
+    assert len(own.tables["sensitivity"]) == 8
+    # the low ends of arbitrage and withdrawal are the run's own values
+    assert len(ran) == 6
     ran.clear()
     outside = make_scenario(FALL, liquidators={"sell": "outside"}, venues={"impact": 0.3})
     told = with_sensitivity(simulate(snapshot, outside), snapshot)
@@ -80,10 +76,20 @@ def test_what_cannot_differ_is_not_run_again(snapshot: Snapshot, monkeypatch: py
     assert len(told.tables["sensitivity"]) == 2 * len(RANGES)
 
 
+def test_where_the_paths_have_the_selling_in_them_impact_is_not_varied_and_that_is_said(snapshot: Snapshot) -> None:
+    run = with_sensitivity(simulate(snapshot, scenario(impact=0.0)), snapshot)
+    shown = [row["parameter"] for row in run.tables["sensitivity"].rows()]
+    assert shown == ["arbitrage_half_life_s"] * 2 + ["withdrawal"] * 2
+    note = as_json(run)["sensitivity_note"]
+    assert note.startswith("impact and permanent are not varied")
+    assert note in render(run)
+
+
 def test_it_is_printed_written_and_kept(run: Run, tmp_path: Path) -> None:
     run.write(tmp_path / "run")
     assert read_run(tmp_path / "run").tables["sensitivity"] == run.tables["sensitivity"]
     told = as_json(run)["sensitivity"]
+    assert as_json(run)["sensitivity_note"] == ""
     assert told[0] == {"parameter": "as run", "end": "", "value": None} | run.headline
     assert len(told) == 1 + 2 * len(RANGES)
     page = render(run)
