@@ -14,6 +14,7 @@ from protocols.lending.aave_v3.importer import import_positions
 from protocols.snapshot import snapshot
 from simulator.attribution import Attribution, attribute
 from simulator.book import read as read_snapshot
+from simulator.graph.exposure import ExposureGraph
 from simulator.replay import replay
 from simulator.report import write_report
 from simulator.run import Run, read_run, simulate
@@ -22,7 +23,7 @@ from simulator.stress import stress
 from simulator.verify import verify
 
 __all__ = [
-    "Attribution", "InputError", "NodeError", "ReorgError", "Run", "Scenario", "Snapshot", "UnsupportedError",
-    "UnwindError", "attribute", "import_positions", "load_scenario", "read_run", "read_snapshot", "replay",
+    "Attribution", "ExposureGraph", "InputError", "NodeError", "ReorgError", "Run", "Scenario", "Snapshot",
+    "UnsupportedError", "UnwindError", "attribute", "import_positions", "load_scenario", "read_run", "read_snapshot", "replay",
     "shipped_scenarios", "simulate", "snapshot", "stress", "verify", "write_report",
 ]  # fmt: skip

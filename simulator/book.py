@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from chain.errors import InputError
-from chain.snapshot import Snapshot, read_snapshot
+from chain.snapshot import CLAIMS, Snapshot, read_snapshot
 from chain.tables import Table
 from protocols import registry
 from protocols.amm.interface import Venue
@@ -106,6 +106,7 @@ def open_book(snapshot: Snapshot) -> Book:
     The outside price of a token is what its market's oracle says at the snapshot's block, the median where several
     markets price it. A price in another token (Aave v2: ETH, Morpho: the loan token) is taken at that token's price,
     and the other way round where only the first is known; where nothing leads to dollars, a stablecoin counts as one.
+    A token that no oracle prices is worth what it is a claim on, at the claim's rate.
 
     Raises
     ------
@@ -116,6 +117,8 @@ def open_book(snapshot: Snapshot) -> Book:
     columns = (rows.texts("token"), rows.texts("symbol"), rows.ints("decimals"))
     tokens = [Token(*row) for row in zip(*columns, strict=True)]
     prices, assumed = outside_prices(snapshot.tables["oracles"], tokens)
+    if CLAIMS.name in snapshot.tables:
+        prices = with_claims(prices, snapshot.tables[CLAIMS.name], tokens)
     for token in tokens:
         if token.address not in prices:
             raise InputError(f"no oracle of the snapshot prices {token.symbol} ({token.address})")
@@ -163,6 +166,25 @@ def outside_prices(oracles: Table, tokens: Sequence[Token]) -> tuple[dict[str, f
                 known = _spread(known | {token.address: 1.0}, rows)
                 assumed.append(symbol)
     return known, assumed
+
+
+def with_claims(known: dict[str, float], claims: Table, tokens: Sequence[Token]) -> dict[str, float]:
+    """The prices that are known, and those of claims on what has a price: the sum of what one whole token is worth at
+    its rates. Claims on what lies off the chain have no price of their own."""
+    unit = {token.address: 10.0**token.decimals for token in tokens}
+    parts: dict[str, list[tuple[str, float]]] = {}
+    columns = claims.texts("token"), claims.texts("underlying"), claims.ints("amount_raw")
+    for token, underlying, amount in zip(*columns, strict=True):
+        parts.setdefault(token, []).append((underlying, amount / unit.get(underlying, 1.0)))
+    while True:
+        found = {
+            token: sum(amount * known[underlying] for underlying, amount in held)
+            for token, held in parts.items()
+            if token in unit and token not in known and all(underlying in known for underlying, _ in held)
+        }
+        if not found:
+            return known
+        known = known | found
 
 
 def _spread(known: dict[str, float], rows: Sequence[tuple[str, str, float]]) -> dict[str, float]:

@@ -212,6 +212,36 @@ def snapshot(
 
 
 @app.command()
+def graph(
+    folder: Annotated[Path, typer.Argument(help="A snapshot.")],
+    out: Annotated[
+        Path | None, typer.Option(help="File to write the graph to: .graphml, .gexf, .json, or .svg for a picture.")
+    ] = None,
+    upstream: Annotated[str | None, typer.Option(help="What does this depend on? A symbol, address or name.")] = None,
+    downstream: Annotated[str | None, typer.Option(help="Who is hit if this fails?")] = None,
+    accounts: Annotated[
+        str, typer.Option(help="each: a node an account; pattern: one for all that hold alike; auto.")
+    ] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Who is exposed to whom: pledges through claims, loops, links between markets."""
+    from simulator.graph import command
+
+    drawn = command.drawn(folder, accounts)
+    if out is not None:
+        command.write_graph(drawn, out)
+    tables = command.tables(drawn, upstream, downstream) if as_json or out is None or upstream or downstream else {}
+    if as_json:
+        print(json.dumps(command.facts(drawn) | {name: _records(table) for name, table in tables.items()}, indent=2))
+        return
+    print(command.headline(drawn))
+    for name, table in tables.items():
+        _print_table(command.title(name, table), _records(table.head(command.SHOWN)))
+    if out is not None:
+        print(f"graph: {out}")
+
+
+@app.command()
 def replay(
     scenario: Annotated[
         str, typer.Argument(help="Name of a shipped scenario (see `unwind scenarios`) or a .toml file.")
@@ -291,6 +321,9 @@ def stress(
 def report(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     out: Annotated[Path | None, typer.Option(help="The page; RUN.html if absent.")] = None,
+    snapshot: Annotated[
+        Path | None, typer.Option(help="The run's snapshot, to draw its largest exposures on the page.")
+    ] = None,
 ) -> None:
     """One self-contained page about a run."""
     from simulator.report import write_report
@@ -298,7 +331,7 @@ def report(
 
     folder = run.resolve()
     page = out or folder.with_name(folder.name + ".html")
-    write_report(read_run(run), page)
+    write_report(read_run(run), page, snapshot)
     print(f"report: {page}")
 
 

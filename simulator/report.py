@@ -85,6 +85,8 @@ _PAGE = """<!doctype html>
     <td>{{ row.unit }}</td><td class="note">{{ row.formula }}</td>
     <td class="note">{{ row.source }}</td></tr>{% endfor %}
 </table>
+{% if exposures %}<h2>Largest exposures before the run</h2>
+{{ exposures }}{% endif %}
 <p class="note">Dollars are at the outside (market) prices of their step; bad debt at those of the last. Scenario
   <code>{{ scenario_digest }}</code>, seed {{ seed }}, unwind {{ versions.unwind }}.</p>
 </body>
@@ -92,18 +94,24 @@ _PAGE = """<!doctype html>
 """
 
 
-def write_report(run: Run, path: Path) -> None:
+def write_report(run: Run, path: Path, snapshot: Path | None = None) -> None:
     """Write the page of a run.
+
+    Parameters
+    ----------
+    snapshot
+        Folder of the run's snapshot, whose largest exposures are then drawn on the page.
 
     Raises
     ------
     InputError
-        If it cannot be written there.
+        If it cannot be written there, or the snapshot is not the run's.
     """
+    exposures = _exposures(run, snapshot) if snapshot is not None else ""
     draft = path.with_name(f".{path.name}.draft")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(render(run), encoding="utf-8")
+        draft.write_text(render(run, exposures), encoding="utf-8")
         draft.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -111,9 +119,10 @@ def write_report(run: Run, path: Path) -> None:
         raise InputError(f"cannot write {path}: {error.strerror}") from None
 
 
-def render(run: Run) -> str:
-    """The page of a run, as HTML."""
+def render(run: Run, exposures: str = "") -> str:
+    """The page of a run, as HTML; `exposures` is a picture of its snapshot's graph (SVG), if there is to be one."""
     from jinja2 import Environment
+    from markupsafe import Markup
 
     environment = Environment(autoescape=True)
     environment.filters["number"] = lambda value: f"{value:,.2f}".removesuffix(".00")
@@ -132,8 +141,20 @@ def render(run: Run) -> str:
         last=_time(run, -1),
         largest=largest,
         terms=run.tables["terms"].rows(),
+        exposures=Markup(exposures),  # our own drawing, in which every text is escaped
         **{k: run.facts[k] for k in ("snapshot", "symbols", "scenario_digest", "seed", "versions")},
     )
+
+
+def _exposures(run: Run, folder: Path) -> str:
+    from simulator.book import read
+    from simulator.graph.exposure import ExposureGraph
+    from simulator.graph.picture import picture
+
+    snapshot = read(folder)
+    if snapshot.digest != run.facts["snapshot"]["digest"]:
+        raise InputError(f"{folder} is another snapshot than the run's, {run.facts['snapshot']['digest']}")
+    return picture(ExposureGraph.of(snapshot, "pattern"), standalone=False)
 
 
 def _time(run: Run, row: int) -> str:

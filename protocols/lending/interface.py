@@ -122,6 +122,11 @@ class LendingMarket(Protocol):
         """Empty where the rules of this version agree with recorded contract answers; else what is unverified."""
 
     @property
+    def lends_collateral(self) -> bool:
+        """Whether what accounts pledge is lent out to others too: *rehypothecation* proper. How much of it is lent is
+        told by :meth:`cash_and_loans_raw`."""
+
+    @property
     def accounts(self) -> Sequence[str]:
         """Addresses of the accounts with debt."""
 
@@ -185,6 +190,7 @@ class UsualMarket:
     """What most markets answer; one that differs says so itself."""
 
     tokens: Sequence[str]
+    lends_collateral: bool = False
 
     def standing_offers(self) -> list[Offer]:
         """Nothing is sold of the market's own."""

@@ -16,7 +16,10 @@ from tests.simulator.books import Account, make_snapshot
 from tests.simulator.command import files, strict_json, unwind
 from tests.simulator.test_cascade import BOOK
 
-COMMANDS = {"attribute", "scenarios", "info", "oracles", "import", "snapshot", "replay", "stress", "report", "verify"}
+COMMANDS = {
+    *("attribute", "scenarios", "info", "graph", "oracles", "import", "snapshot", "replay", "stress", "report"),
+    "verify",
+}
 HEAVY = {"numba", "llvmlite", "pandas", "web3", "pyarrow", "numpy", "eth_abi", "pydantic", "jinja2", "pyrevm"}
 STRESS = ("stress", "book", "--shock", "ETH=-30%", "--steps", "3")
 

@@ -57,6 +57,7 @@ class AaveV2Market(UsualMarket):
     """
 
     protocol = "aave_v2"
+    lends_collateral = True
     caveat = ""
 
     def __init__(

@@ -68,6 +68,7 @@ class AaveV3Market(UsualMarket):
     """
 
     protocol = "aave_v3"
+    lends_collateral = True
 
     def __init__(
         self,

@@ -89,6 +89,7 @@ class AaveV4Market(UsualMarket):
     """
 
     protocol = "aave_v4"
+    lends_collateral = True
     caveat = ""
     numeraire = None
 

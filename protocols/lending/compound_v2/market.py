@@ -88,6 +88,7 @@ class CompoundV2Market(UsualMarket):
     """
 
     protocol = "compound_v2"
+    lends_collateral = True
 
     def __init__(
         self,

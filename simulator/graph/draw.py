@@ -1,0 +1,244 @@
+"""Draws nodes and edges from what a snapshot's accounts hold, what tokens are claims on, and what pools hold."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+
+from chain.snapshot import CLAIMS, ORACLES, Snapshot
+from simulator.book import Book
+from simulator.graph.arrays import FloatArray, IntArray
+from simulator.graph.claims import OFF_CHAIN, Claims
+from simulator.graph.edges import Drawing, Edges
+from simulator.graph.holdings import Holdings, Pools, Reserves
+from simulator.graph.nodes import Nodes
+
+
+@dataclass
+class Draughtsman:
+    """Draws the graph of a book that was opened on a snapshot."""
+
+    snapshot: Snapshot
+    book: Book
+    claims: Claims
+    reserves: Reserves
+    holdings: Holdings
+    pools: Pools
+
+    def draw(self, accounts: Literal["each", "pattern"]) -> tuple[Nodes, Edges]:
+        """All nodes, and all edges between them."""
+        self.nodes, self.drawing = Nodes(), Drawing(self.book.outside_usd)
+        self._symbols = [token.symbol for token in self.book.tokens]
+        self._draw_tokens()
+        self._draw_markets()
+        self._draw_pools()
+        self._draw_issuers()
+        self._draw_accounts(accounts)
+        self._draw_quotes()
+        return self.nodes, self.drawing.edges()
+
+    # --- nodes, each with the edges that go out from it ------------------------------------------------------------
+
+    def _draw_tokens(self) -> None:
+        tokens = self.book.tokens
+        self.nodes.add("token", (token.address for token in tokens), self._symbols, [""] * len(tokens))
+        claims = self.claims
+        row = np.arange(len(claims.token))
+        here = np.flatnonzero(claims.underlying != OFF_CHAIN)
+        owed = claims.supply[here] * claims.rate[here]
+        underlying = claims.underlying[here]
+        self._add("wraps", claims.token[here], underlying, underlying, owed, CLAIMS.name, row[here])
+
+    def _draw_markets(self) -> None:
+        reserves, markets = self.reserves, self.book.markets
+        names = [market.name for market in markets]
+        self._market = self.nodes.add("market", names, names, names)
+        size = len(reserves.token)
+        of = [names[int(market)] for market in reserves.market]
+        addresses = [self.book.tokens[int(token)].address for token in reserves.token]
+        self._reserve = self.nodes.add(
+            "reserve",
+            (f"{market}/{address}" for market, address in zip(of, addresses, strict=True)),
+            (f"{market}/{self._symbols[int(token)]}" for market, token in zip(of, reserves.token, strict=True)),
+            of,
+        )
+        self._reserve_of = {key: self._reserve + row for row, key in enumerate(zip(of, addresses, strict=True))}
+        node, sources = self._reserve + np.arange(size), reserves.sources
+        inside = np.where(reserves.cash + reserves.loans > 0, reserves.cash, reserves.held)
+        self.drawing.add("backs", node, reserves.token, reserves.token, inside, *sources)
+        self.drawing.add("backs", self._market + reserves.market, node, reserves.token, reserves.held, *sources)
+
+    def _draw_pools(self) -> None:
+        pools = self.pools
+        labels = [
+            "/".join(self._symbols[int(token)] for token in pools.token[pools.pool == number]) + f" {protocol}"
+            for number, protocol in enumerate(pools.protocols)
+        ]
+        self._pool = self.nodes.add("pool", pools.names, labels, pools.protocols)
+        sources = self._pool_rows()
+        self.drawing.add(
+            "provides-liquidity", self._pool + pools.pool, pools.token, pools.token, pools.amount, *sources
+        )
+
+    def _pool_rows(self) -> tuple[tuple[str, ...], IntArray, IntArray]:
+        """Where each pool's balances came from: the row of its protocol's first table that has it, or its rows of the
+        table that says which of its tokens they are about."""
+        pools = self.pools
+        tables: list[str] = []
+        where: dict[tuple[str, str], tuple[int, int]] = {}
+        for name in sorted(self.snapshot.tables):
+            schema = self.snapshot.tables[name].schema
+            if name.partition(".")[0] in pools.protocols and schema.key in (("pool",), ("pool", "token")):
+                tables.append(name)
+                columns = [self.snapshot.tables[name].texts(key) for key in schema.key]
+                for row, key in enumerate(zip(*columns, strict=True)):
+                    where[(key[0], key[1] if len(key) > 1 else "")] = len(tables) - 1, row
+        found = []
+        for pool, token in zip(pools.pool, pools.token, strict=True):
+            name = pools.names[int(pool)]
+            own = where.get((name, self.book.tokens[int(token)].address))
+            found.append(own or where.get((name, ""), (-1, -1)))
+        array = np.array(found, dtype=np.int64).reshape(-1, 2)
+        return tuple(tables), array[:, 0], array[:, 1]
+
+    def _draw_issuers(self) -> None:
+        claims = self.claims
+        pools = {name: self._pool + number for number, name in enumerate(self.pools.names)}
+        markets = {market.name: self._market + number for number, market in enumerate(self.book.markets)}
+        strangers = dict.fromkeys(name for name in claims.issuer if name not in markets and name not in pools)
+        feeds = dict.fromkeys(feed for feed in self.snapshot.tables[ORACLES.name].texts("feed") if feed)
+        names = list(dict.fromkeys([*strangers, *feeds]))
+        kinds: dict[str, str] = dict(zip(claims.issuer, claims.kind, strict=True))
+        of: dict[str, list[str]] = {}
+        for issuer, token in zip(claims.issuer, claims.token, strict=True):
+            symbols = of.setdefault(issuer, [])
+            if self._symbols[int(token)] not in symbols:
+                symbols.append(self._symbols[int(token)])
+        labels = [f"issuer of {', '.join(of[name])}" if name in of else f"feed {_short(name)}" for name in names]
+        first = self.nodes.add("issuer", names, labels, (kinds.get(name, "") for name in names))
+        self._issuer = {name: first + row for row, name in enumerate(names)}
+
+        target, amount, token = [], [], []
+        for row, issuer in enumerate(claims.issuer):
+            underlying = int(claims.underlying[row])
+            address = self.book.tokens[underlying].address if underlying != OFF_CHAIN else ""
+            reserve = self._reserve_of.get((issuer, address))
+            target.append(reserve if reserve is not None else {**self._issuer, **markets, **pools}[issuer])
+            # what lies off the chain cannot be counted in its own units: what is owed stands for it
+            token.append(underlying if underlying != OFF_CHAIN else int(claims.token[row]))
+            amount.append(float(claims.backing[row] if underlying != OFF_CHAIN else claims.supply[row]))
+        columns = np.array(target, dtype=np.int64), np.array(token, dtype=np.int64), np.array(amount)
+        self._add("backs", claims.token, *columns, CLAIMS.name, np.arange(len(target)))
+
+    def _draw_accounts(self, accounts: Literal["each", "pattern"]) -> None:
+        holdings = self.holdings
+        if accounts == "each":
+            labels = [_short(address) for address in holdings.addresses]
+            first = self.nodes.add("account", holdings.addresses, labels, [""] * len(labels))
+            node = first + holdings.account
+        else:
+            group, patterns = _patterns(holdings)
+            names = [self._pattern(pattern) for pattern in patterns]
+            counts = np.bincount(group, minlength=len(patterns)).tolist()
+            first = len(self.nodes)
+            self.nodes.ids += [f"accounts:{hashlib.sha256(name.encode()).hexdigest()[:16]}" for name in names]
+            self.nodes.kinds += ["account"] * len(names)
+            self.nodes.labels += [f"{count:,} × {name}" for count, name in zip(counts, names, strict=True)]
+            self.nodes.groups += [""] * len(names)
+            self.nodes.counts += counts
+            node = first + group[holdings.account]
+        reserve, token = self._reserve + holdings.reserve, self.reserves.token[holdings.reserve]
+        self.drawing.add("supplies", node, reserve, token, holdings.supplied, *holdings.sources)
+        self.drawing.add("pledges", node, reserve, token, holdings.pledged, *holdings.sources)
+        self.drawing.add("borrows", reserve, node, token, holdings.debt, *holdings.sources)
+
+    def _pattern(self, pattern: Sequence[tuple[int, int]]) -> str:
+        """What a pattern holds, in words: one part a market."""
+        parts: dict[int, list[list[str]]] = {}
+        for reserve, flags in pattern:
+            pledged, supplied, owed = parts.setdefault(int(self.reserves.market[reserve]), [[], [], []])
+            symbol = self._symbols[int(self.reserves.token[reserve])]
+            if flags & _PLEDGED:
+                pledged.append(symbol)
+            elif flags & _SUPPLIED:
+                supplied.append(f"({symbol})")
+            if flags & _OWED:
+                owed.append(symbol)
+        names = [market.name for market in self.book.markets]
+        return "; ".join(
+            f"{names[market]}: {'+'.join(pledged + other) or 'nothing'} / {'+'.join(owed) or 'no debt'}"
+            for market, (pledged, other, owed) in sorted(parts.items())
+        )
+
+    def _draw_quotes(self) -> None:
+        """The feed that prices each reserve, and the token that its prices are in."""
+        oracles = self.snapshot.tables[ORACLES.name]
+        names = ("market", "token", "feed", "numeraire")
+        price, rows = self.book.outside_usd, self.book.token_row
+        reserve_feed, feed_token = [], []
+        for row, (market, token, feed, numeraire) in enumerate(zip(*(oracles.texts(n) for n in names), strict=True)):
+            node = self._reserve_of.get((market, token))
+            if node is None:
+                continue
+            held = float(self.reserves.held[node - self._reserve])
+            if feed:
+                reserve_feed.append((node, self._issuer[feed], rows[token], held, row))
+            if numeraire:
+                counted = rows[numeraire]
+                worth = held * price[rows[token]] / price[counted] if price[counted] > 0 else 0.0
+                feed_token.append((self._issuer[feed] if feed else node, counted, counted, worth, row))
+        for entries in (reserve_feed, feed_token):
+            columns = np.array(entries, dtype=np.float64).reshape(-1, 5).T
+            source, target, token_, row_ = (columns[place].astype(np.int64) for place in (0, 1, 2, 4))
+            self._add("quotes", source, target, token_, columns[3], ORACLES.name, row_)
+
+    def _add(
+        self,
+        kind: str,
+        source: IntArray,
+        target: IntArray,
+        token: IntArray,
+        amount: FloatArray,
+        table: str,
+        row: IntArray,
+    ) -> None:
+        """Edges whose rows are all of one table."""
+        self.drawing.add(kind, source, target, token, amount, (table,), np.zeros(len(row), dtype=np.int64), row)
+
+
+_SUPPLIED, _PLEDGED, _OWED = 1, 2, 4
+
+
+def _patterns(holdings: Holdings) -> tuple[IntArray, list[list[tuple[int, int]]]]:
+    """Accounts by holding pattern: which reserves an account supplies, pledges and owes in.
+
+    Returns
+    -------
+    group
+        Of each account, the number of its pattern, in order of first appearance.
+    patterns
+        Of each group, (reserve, flags) of what it holds, in order of the reserves.
+    """
+    flags = (
+        _SUPPLIED * (holdings.supplied > 0) + _PLEDGED * (holdings.pledged > 0) + _OWED * (holdings.debt > 0)
+    ).astype(np.int64)
+    held = np.flatnonzero(flags)
+    codes, account = holdings.reserve[held] * 8 + flags[held], holdings.account[held]
+    order = np.lexsort((codes, account))
+    codes, account = codes[order], account[order]
+    bounds = np.searchsorted(account, np.arange(len(holdings.addresses) + 1)).tolist()
+    number: dict[bytes, int] = {}
+    group = np.empty(len(holdings.addresses), dtype=np.int64)
+    for row, (start, end) in enumerate(pairwise(bounds)):
+        group[row] = number.setdefault(codes[start:end].tobytes(), len(number))
+    decoded = [np.frombuffer(key, dtype=np.int64).tolist() for key in number]
+    return group, [[(code // 8, code % 8) for code in pattern] for pattern in decoded]
+
+
+def _short(address: str) -> str:
+    return f"{address[:6]}…{address[-4:]}" if len(address) > 14 else address
