@@ -24,6 +24,6 @@ from simulator.verify import verify
 
 __all__ = [
     "Attribution", "ExposureGraph", "InputError", "NodeError", "ReorgError", "Run", "Scenario", "Snapshot",
-    "UnsupportedError", "UnwindError", "attribute", "import_positions", "load_scenario", "read_run", "read_snapshot", "replay",
-    "shipped_scenarios", "simulate", "snapshot", "stress", "verify", "write_report",
+    "UnsupportedError", "UnwindError", "attribute", "import_positions", "load_scenario", "read_run", "read_snapshot",
+    "replay", "shipped_scenarios", "simulate", "snapshot", "stress", "verify", "write_report",
 ]  # fmt: skip

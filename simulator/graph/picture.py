@@ -28,9 +28,8 @@ _FILLS = {
     "issuer": "#fbefff",
 }  # fmt: skip
 _COLUMN, _ROW, _TOP, _LEFT = 300, 26, 70, 20
-_WIDTH, _HEIGHT = 190, 20
+_WIDTH, _ACCOUNT_WIDTH, _HEIGHT = 190, 310, 20
 _SWEEPS = 8
-_LABEL = 28
 
 
 @dataclass
@@ -44,7 +43,11 @@ class _Box:
 
     @property
     def x(self) -> float:
-        return _LEFT + self.column * _COLUMN
+        return _LEFT + self.column * _COLUMN + (_ACCOUNT_WIDTH - _WIDTH) * (self.column > 0)
+
+    @property
+    def width(self) -> float:
+        return _WIDTH if self.column else _ACCOUNT_WIDTH
 
 
 def picture(graph: ExposureGraph, most: int = MOST_EDGES, *, standalone: bool = True) -> str:
@@ -66,7 +69,7 @@ def picture(graph: ExposureGraph, most: int = MOST_EDGES, *, standalone: bool = 
     chosen = _chosen(graph, most)
     boxes = _layout(graph, chosen)
     height = _TOP + 40 + max((box.y for box in boxes.values()), default=0.0)
-    width = _LEFT * 2 + _WIDTH + _COLUMN * max((box.column for box in boxes.values()), default=0)
+    width = _LEFT + max((box.x + box.width for box in boxes.values()), default=600.0)
     space = ' xmlns="http://www.w3.org/2000/svg"' if standalone else ""
     parts = [
         f'<svg{space} viewBox="0 0 {width:.0f} {height:.0f}" role="img" font-family="system-ui, sans-serif" '
@@ -145,6 +148,10 @@ def _layout(graph: ExposureGraph, chosen: list[int]) -> dict[int, _Box]:
                 )
             )
             _stack(members)
+    tallest = max((box.y for box in boxes.values()), default=0.0)
+    for members in columns.values():
+        for box, down in [(box, (tallest - members[-1].y) / 2) for box in members]:
+            box.y += down
     return boxes
 
 
@@ -200,8 +207,8 @@ def _lines(graph: ExposureGraph, chosen: list[int], boxes: dict[int, _Box]) -> l
         source, target = boxes[int(edges.source[edge])], boxes[int(edges.target[edge])]
         kind, usd = KINDS[int(edges.kind[edge])], float(edges.usd[edge])
         forward = source.column < target.column
-        x1 = source.x + (_WIDTH if forward else 0)
-        x2 = target.x + (0 if forward or source.column == target.column else _WIDTH)
+        x1 = source.x + (source.width if forward else 0)
+        x2 = target.x + (0 if forward or source.column == target.column else target.width)
         # what goes back bends below what goes forward
         y1, y2 = (box.y + _HEIGHT / 2 + (0 if forward else 4) for box in (source, target))
         bend = 90.0 if forward else -90.0
@@ -219,10 +226,12 @@ def _nodes(graph: ExposureGraph, boxes: dict[int, _Box]) -> list[str]:
         label = nodes.labels[node]
         if box.group:
             label = label.removeprefix(f"{box.group}/")
-        if len(label) > _LABEL:
-            label = label[: _LABEL - 1] + "…"
+        # a letter is about six and a half wide
+        most = int((box.width - 8) / 6.5)
+        if len(label) > most:
+            label = label[: most - 1] + "…"
         parts.append(
-            f'<rect x="{box.x:.0f}" y="{box.y:.0f}" width="{_WIDTH}" height="{_HEIGHT}" rx="4" '
+            f'<rect x="{box.x:.0f}" y="{box.y:.0f}" width="{box.width:.0f}" height="{_HEIGHT}" rx="4" '
             f'fill="{_FILLS[nodes.kinds[node]]}" stroke="#57606a"/>'
         )
         parts.append(f'<text x="{box.x + 6:.0f}" y="{box.y + 14:.0f}">{escape(label)}</text>')
