@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from chain.errors import InputError
-from simulator.graph.arrays import FloatArray, IntArray, sums
+from simulator.graph.arrays import FloatArray, sums
 from simulator.graph.claims import OFF_CHAIN
 from simulator.graph.exposure import ExposureGraph
 
@@ -33,8 +33,8 @@ class ExposureMatrix:
     labels
         Names of the institutions: markets, and addresses of issuers.
     equity_usd
-        Shape (n,): what the claim holders of each own: of a market what is supplied to be lent, of an issuer what backs
-        its claims.
+        Shape (n,), positive: what the claim holders of each own: of a market what is supplied to be lent, of an issuer
+        what backs its claims, or what it owes where that lies off the chain.
     """
 
     exposures_usd: sparse.csr_array
@@ -47,7 +47,7 @@ def exposure_matrix(graph: ExposureGraph, level: Level = "market") -> ExposureMa
 
     A market's lenders lose what its accounts can no longer cover: for each account its debt less all its collateral
     there that is no claim on j, where that is positive, less what was uncovered before. Other issuers lose what they
-    hold in claims on j.
+    hold in claims on j. Whoever has no claim holders that own anything is left out: there is nobody to lose.
 
     Parameters
     ----------
@@ -83,14 +83,23 @@ def exposure_matrix(graph: ExposureGraph, level: Level = "market") -> ExposureMa
     if level == "issuer":
         for entry, issuer in enumerate(claims.issuer):
             underlying, i = int(claims.underlying[entry]), row[issuer]
-            if i < markets or underlying == OFF_CHAIN:
+            if i < markets:
+                continue
+            if underlying == OFF_CHAIN:
+                # nothing on the chain says what lies behind this part but what is owed
+                token = int(claims.token[entry])
+                part = 1.0 - float(claims.shares[[token]].sum())
+                equity[i] += float(claims.supply[entry] * graph.price_usd[token] * part)
                 continue
             backing = float(claims.backing[entry] * graph.price_usd[underlying])
             equity[i] += backing
             for j in np.flatnonzero(share[underlying] > 0).tolist():
                 if i != j:
                     exposures[i, j] += backing * share[underlying, j]
-    return ExposureMatrix(sparse.csr_array(exposures), tuple(labels), equity)
+    kept = np.flatnonzero(equity > 0)
+    return ExposureMatrix(
+        sparse.csr_array(exposures)[kept][:, kept], tuple(labels[int(each)] for each in kept), equity[kept]
+    )
 
 
 def _shares(graph: ExposureGraph, row: dict[str, int], through: bool) -> FloatArray:
@@ -113,20 +122,20 @@ def _shares(graph: ExposureGraph, row: dict[str, int], through: bool) -> FloatAr
 
 def _losses_of_lenders(graph: ExposureGraph, share: FloatArray) -> list[tuple[int, int, float]]:
     """(market, institution, loss of the market's lenders if the institution's claims are worth nothing)."""
+    from scipy import sparse
+
     holdings, reserves = graph.holdings, graph.reserves
     token, market = reserves.token[holdings.reserve], reserves.market[holdings.reserve]
-    accounts = len(holdings.addresses)
+    accounts = max(len(holdings.addresses), 1)
     keys, group = np.unique(market * accounts + holdings.account, return_inverse=True)
-    of: IntArray = keys // max(accounts, 1)
     pledged = holdings.pledged * graph.price_usd[token]
     debt = sums(group, holdings.debt * graph.price_usd[token], len(keys))
     collateral = sums(group, pledged, len(keys))
-    before = np.maximum(debt - collateral, 0.0)
-    found = []
-    for j in range(share.shape[1]):
-        if not share[:, j].any():
-            continue
-        gone = sums(group, pledged * share[token, j], len(keys))
-        lost = sums(of, np.maximum(debt - (collateral - gone), 0.0) - before, len(graph.markets))
-        found += [(int(i), j, float(lost[i])) for i in np.flatnonzero(lost > 0) if i != j]
-    return found
+    by_token = sparse.csr_array((pledged, (group, token)), shape=(len(keys), len(graph.tokens)))
+    gone = sparse.coo_array(by_token @ sparse.csr_array(share))
+    owed, left = debt[gone.row], collateral[gone.row] - gone.data
+    lost = np.maximum(owed - left, 0.0) - np.maximum(owed - collateral[gone.row], 0.0)
+    shape = len(graph.markets), share.shape[1]
+    total = sparse.coo_array(sparse.csr_array((lost, (keys[gone.row] // accounts, gone.col)), shape=shape))
+    columns = total.row.tolist(), total.col.tolist(), total.data.tolist()
+    return [(i, j, usd) for i, j, usd in zip(*columns, strict=True) if i != j and usd > 0]

@@ -53,6 +53,18 @@ def test_every_reserve_has_its_row(protocol: str) -> None:
     assert [rows[row]["token"] for row in found.row] == list(market.tokens)
 
 
+def test_aave_and_compound_v2_lend_out_collateral_and_comet_and_morpho_do_not() -> None:
+    markets = {name: registry.part("lending", name, "market") for name in registry.names("lending")}
+    lend = {
+        name: kind.lends_collateral
+        for name, module in markets.items()
+        for kind in vars(module).values()
+        if isinstance(kind, type) and kind.__module__ == module.__name__ and getattr(kind, "protocol", "") == name
+    }
+    known = {"aave_v2", "aave_v3", "aave_v4", "compound_v2", "compound_v3", "morpho_blue", "venus_core"}
+    assert {name for name in known if lend[name]} == known - {"compound_v3", "morpho_blue"}
+
+
 def test_rows_are_counted_in_the_whole_table_that_markets_share() -> None:
     snapshot = snapshots()["aave_v3"]
     (market,) = registry.markets(snapshot)

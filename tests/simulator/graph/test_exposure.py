@@ -138,6 +138,9 @@ def test_a_pattern_is_the_accounts_that_hold_alike(pattern: ExposureGraph) -> No
         f"1 × {MARKET}: USD / BTC+DAI": 1,
         f"1 × {MARKET}: ETH / ETH": 1,
     }
+    edges = pattern.edge_frame()
+    assert not edges.duplicated(["source", "target", "kind", "table"]).any()
+    assert edges["rows"].map(len).max() == 2
 
 
 def test_every_measure_is_the_same_however_accounts_are_drawn(each: ExposureGraph, pattern: ExposureGraph) -> None:

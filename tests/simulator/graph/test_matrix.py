@@ -41,9 +41,16 @@ def test_other_collateral_covers_first_and_what_was_uncovered_before_is_no_new_l
     )
     toy = Toy(coins, (Claim("fund", "", 0.0, 500.0, "0xmanager"),), loans)
     found = exposure_matrix(ExposureGraph.of(snapshot_of(toy)), "issuer")
+    # of what the manager's claims are worth there is only the price to go by
+    assert found.equity_usd.tolist() == pytest.approx([180.0, 150.0, 1_000.0])
     row = dict(zip(found.labels, found.exposures_usd.toarray()[:, 2].tolist(), strict=True))
     # b was ten dollars short already
     assert row == pytest.approx({"one": 150.0 + 20.0, "two": 0.0, "0xmanager": 0.0})
+
+
+def test_who_has_no_claim_holders_is_left_out() -> None:
+    toy = Toy(STACK.coins, STACK.claims, (*STACK.loans, Loans("empty", "share", "ETH", {"ann": (1.0, 0.0)})))
+    assert exposure_matrix(ExposureGraph.of(snapshot_of(toy))).labels == ("lend-eth", "top")
 
 
 def test_nothing_is_exposed_to_itself(graph: ExposureGraph) -> None:

@@ -83,9 +83,13 @@ def test_aave_lends_out_collateral_and_morpho_does_not() -> None:
     assert ether["share"] == pytest.approx(loans[0] / (cash[0] + loans[0]))
     assert ether["rehypothecated_usd"] == pytest.approx(9.0 * 2904.37 * ether["share"])
     assert ether["multiplier"] == pytest.approx((cash[0] + loans[0]) / cash[0])
-    morpho = measures.rehypothecation(
-        graph_of(Toy((Coin("ETH", 2_000.0), Coin("USD", 1.0, 6)), (), (Loans("m", "ETH", "USD", {"a": (9.0, 50.0)}),)))
+    graph = graph_of(
+        Toy((Coin("ETH", 2_000.0), Coin("USD", 1.0, 6)), (), (Loans("m", "ETH", "USD", {"a": (9.0, 50.0)}),))
     )
+    # dollars are lent there, but nobody has pledged them
+    assert graph.reserves.loans.tolist() == pytest.approx([0.0, 50.0])
+    assert not graph.reserves.rehypothecated.any()
+    morpho = measures.rehypothecation(graph)
     assert row(morpho, market="all")["share"] == 0.0
     assert row(morpho, market="all")["pledged_usd"] == pytest.approx(18_000.0)
 
