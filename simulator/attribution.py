@@ -71,6 +71,7 @@ def _willing_liquidators(scenario: Scenario, market: str, markets: Sequence[str]
         outside_haircut=now.outside_haircut,
         no_slippage=now.no_slippage,
         gas_usd=0.0,
+        congestion=0.0,
         flash_fee=0.0,
         minimum_profit_usd=0.0,
     )
