@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -137,25 +136,33 @@ class Draughtsman:
 
     def _draw_accounts(self, accounts: Literal["each", "pattern"]) -> None:
         holdings = self.holdings
+        # an issuer that holds or owes in a market is one node, so that a loss on its account reaches its claims
+        node_of = np.array([self._issuer.get(address, -1) for address in holdings.addresses], dtype=np.int64)
+        others = np.flatnonzero(node_of < 0)
         if accounts == "each":
-            labels = [_short(address) for address in holdings.addresses]
-            first = self.nodes.add("account", holdings.addresses, labels, [""] * len(labels))
-            node = first + holdings.account
+            addresses = [holdings.addresses[row] for row in others.tolist()]
+            first = self.nodes.add("account", addresses, map(_short, addresses), [""] * len(addresses))
+            node_of[others] = first + np.arange(len(others))
         else:
-            group, patterns = _patterns(holdings)
-            names = [self._pattern(pattern) for pattern in patterns]
-            counts = np.bincount(group, minlength=len(patterns)).tolist()
-            first = len(self.nodes)
-            self.nodes.ids += [f"accounts:{hashlib.sha256(name.encode()).hexdigest()[:16]}" for name in names]
-            self.nodes.kinds += ["account"] * len(names)
-            self.nodes.labels += [f"{count:,} × {name}" for count, name in zip(counts, names, strict=True)]
-            self.nodes.groups += [""] * len(names)
-            self.nodes.counts += counts
-            node = first + group[holdings.account]
+            group, patterns = _patterns(holdings, others)
+            node_of[others] = self._draw_patterns(group, patterns) + group
+        node = node_of[holdings.account]
         reserve, token = self._reserve + holdings.reserve, self.reserves.token[holdings.reserve]
         self.drawing.add("supplies", node, reserve, token, holdings.supplied, *holdings.sources)
         self.drawing.add("pledges", node, reserve, token, holdings.pledged, *holdings.sources)
         self.drawing.add("borrows", reserve, node, token, holdings.debt, *holdings.sources)
+
+    def _draw_patterns(self, group: IntArray, patterns: Sequence[Sequence[tuple[int, int]]]) -> int:
+        """A node a pattern; returns the row of the first."""
+        first, nodes = len(self.nodes), self.nodes
+        names = [self._pattern(pattern) for pattern in patterns]
+        counts = np.bincount(group, minlength=len(patterns)).tolist()
+        nodes.ids += [f"accounts:{hashlib.sha256(name.encode()).hexdigest()[:16]}" for name in names]
+        nodes.kinds += ["account"] * len(names)
+        nodes.labels += [f"{count:,} × {name}" for count, name in zip(counts, names, strict=True)]
+        nodes.groups += [""] * len(names)
+        nodes.counts += counts
+        return first
 
     def _pattern(self, pattern: Sequence[tuple[int, int]]) -> str:
         """What a pattern holds, in words: one part a market."""
@@ -214,13 +221,13 @@ class Draughtsman:
 _SUPPLIED, _PLEDGED, _OWED = 1, 2, 4
 
 
-def _patterns(holdings: Holdings) -> tuple[IntArray, list[list[tuple[int, int]]]]:
-    """Accounts by holding pattern: which reserves an account supplies, pledges and owes in.
+def _patterns(holdings: Holdings, some: IntArray) -> tuple[IntArray, list[list[tuple[int, int]]]]:
+    """Some accounts by holding pattern: which reserves an account supplies, pledges and owes in.
 
     Returns
     -------
     group
-        Of each account, the number of its pattern, in order of first appearance.
+        Of each of these accounts, the number of its pattern, in order of first appearance.
     patterns
         Of each group, (reserve, flags) of what it holds, in order of the reserves.
     """
@@ -233,9 +240,10 @@ def _patterns(holdings: Holdings) -> tuple[IntArray, list[list[tuple[int, int]]]
     codes, account = codes[order], account[order]
     bounds = np.searchsorted(account, np.arange(len(holdings.addresses) + 1)).tolist()
     number: dict[bytes, int] = {}
-    group = np.empty(len(holdings.addresses), dtype=np.int64)
-    for row, (start, end) in enumerate(pairwise(bounds)):
-        group[row] = number.setdefault(codes[start:end].tobytes(), len(number))
+    group = np.empty(len(some), dtype=np.int64)
+    for place, account_ in enumerate(some.tolist()):
+        held_here = codes[bounds[account_] : bounds[account_ + 1]]
+        group[place] = number.setdefault(held_here.tobytes(), len(number))
     decoded = [np.frombuffer(key, dtype=np.int64).tolist() for key in number]
     return group, [[(code // 8, code % 8) for code in pattern] for pattern in decoded]
 

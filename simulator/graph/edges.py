@@ -18,7 +18,8 @@ quotes                feed → token that its prices are in        the same, in 
 provides-liquidity    pool → token                               what the pool could pay out
 ====================  =========================================  ====================================================
 
-Supplies and pledges of one account are beside each other, not on top of each other.
+Supplies and pledges of one account are beside each other, not on top of each other. An issuer that holds or owes in a
+market is the account there too, and one node.
 """
 
 from __future__ import annotations

@@ -33,7 +33,8 @@ class Reserves:
     market, token
         Rows of markets and of tokens.
     cash, loans
-        Whole tokens that could be paid out now and that are lent; zeros for what is never lent.
+        Whole tokens that could be paid out now and that are lent; zeros for what is never lent. Markets that draw on
+        one purse (Aave v4's spokes of a hub) each show it whole.
     held
         Whole tokens that suppliers own: cash and loans, or of what is never lent the collateral of accounts with debt.
     rehypothecated

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from chain.errors import InputError
-from simulator.graph.exposure import ExposureGraph
+from simulator.graph.exposure import Accounts, ExposureGraph
 from simulator.graph.reach import downstream, upstream
 from tests.simulator.graph.toys import Claim, Coin, Loans, Toy, snapshot_of
 
@@ -66,6 +66,24 @@ def test_a_market_fails_with_its_reserves_and_an_issuer_with_its_claims(graph: E
     assert "aETH" in set(downstream(graph, "lend-eth")["label"])
     assert {"aETH", "ETH", "X"} <= set(upstream(graph, "0xvault")["label"])
     assert {"top/share", "top", "ann"} <= set(downstream(graph, "0xvault")["label"])
+
+
+@pytest.mark.parametrize("accounts", ["each", "pattern"])
+def test_what_an_issuer_has_borrowed_against_ties_its_claims_to_its_lenders(accounts: Accounts) -> None:
+    toy = Toy(
+        (Coin("USD", 1.0, 6), Coin("xUSD", 1.26), Coin("ETH", 2_000.0)),
+        (Claim("xUSD", "", 0.0, 900.0, "0xissuer"),),
+        (
+            Loans("one", "ETH", "USD", {"0xissuer": (2.0, 3_000.0), "ann": (1.0, 9.0)}),
+            Loans("two", "xUSD", "USD", {"bob": (800.0, 500.0)}),
+        ),
+    )
+    drawn = ExposureGraph.of(snapshot_of(toy), accounts)
+    assert "account:0xissuer" not in drawn.nodes.ids
+    # ether is the issuer's collateral, and the issuer's claims are bob's
+    assert amounts(downstream(drawn, "ETH"))["two/xUSD"] == pytest.approx(800 * 1.26)
+    # the issuer owes the lenders of one
+    assert amounts(downstream(drawn, "0xissuer"))["one/USD"] == pytest.approx(3_000.0)
 
 
 def test_a_token_nobody_holds_hits_nobody(graph: ExposureGraph) -> None:
