@@ -15,8 +15,8 @@ from fixtures.localchain.aave_v3_0 import deploy_aave_v3_0
 from fixtures.localchain.sender import Sender
 from protocols.snapshot import take_snapshot
 from simulator.run import Run
-from simulator.stress import stress
 from simulator.verify import verify
+from tests.crashes import crash
 from tests.deployments import write_deployments
 
 pytestmark = [pytest.mark.localchain, pytest.mark.xdist_group("localchain")]
@@ -66,7 +66,7 @@ def assert_agrees(run: Run, chain: LocalChain) -> None:
 
 def test_a_crash_of_v2_alone_agrees_with_the_contracts_in_every_integer(chain: LocalChain, deployments: Path) -> None:
     snapshot = snapshot_of(chain, deployments, "aave-v2")
-    run = stress(snapshot, ["WETH=-42%", "WBTC=-45%", "LINK=+30%"], over_s=12_000, steps=22, step_s=600)
+    run = crash(snapshot, ["WETH=-42%", "WBTC=-45%", "LINK=+30%"], over_s=12_000, steps=22, step_s=600)
     at_stable_rate = {row["account"] for row in snapshot.tables["aave_v2.positions"].rows() if row["stable_rate_ray"]}
     accounts = liquidated(run, "aave-v2")
     assert len(accounts) >= 15
@@ -79,7 +79,7 @@ def test_v2_v3_0_and_v3_6_in_one_run_agree_with_the_contracts_in_every_integer(
     chain: LocalChain, deployments: Path
 ) -> None:
     snapshot = snapshot_of(chain, deployments)
-    run = stress(snapshot, ["WETH,wstETH=-42%", "WBTC=-45%", "LINK=+30%"], over_s=6_000, steps=11, step_s=600)
+    run = crash(snapshot, ["WETH,wstETH=-42%", "WBTC=-45%", "LINK=+30%"], over_s=6_000, steps=11, step_s=600)
     for market in ("aave-v2", "aave-v3-0", "aave-v3"):
         assert len(liquidated(run, market)) >= 10
     assert_agrees(run, chain)

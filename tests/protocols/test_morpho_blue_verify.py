@@ -14,8 +14,8 @@ from fixtures.localchain.morpho import deploy_morpho
 from fixtures.localchain.sender import Sender
 from protocols.snapshot import take_snapshot
 from simulator.run import Run
-from simulator.stress import stress
 from simulator.verify import verify
+from tests.crashes import crash
 from tests.deployments import write_deployments
 
 pytestmark = pytest.mark.localchain
@@ -62,7 +62,7 @@ def assert_agrees(run: Run, chain: LocalChain) -> None:
 def test_a_crash_of_morpho_alone_agrees_with_the_contracts_in_every_integer(
     chain: LocalChain, deployments: Path
 ) -> None:
-    run = stress(snapshot_of(chain, deployments, "morpho-blue"), CRASH, over_s=12_000, steps=22, step_s=600)
+    run = crash(snapshot_of(chain, deployments, "morpho-blue"), CRASH, over_s=12_000, steps=22, step_s=600)
     accounts = liquidated(run, "morpho-blue/")
     assert len(accounts) >= 20
     assert len({market for market, _ in accounts}) == 5
@@ -70,7 +70,7 @@ def test_a_crash_of_morpho_alone_agrees_with_the_contracts_in_every_integer(
 
 
 def test_a_sudden_crash_realises_losses_that_the_contracts_confirm(chain: LocalChain, deployments: Path) -> None:
-    run = stress(snapshot_of(chain, deployments, "morpho-blue"), CRASH, steps=3, step_s=600)
+    run = crash(snapshot_of(chain, deployments, "morpho-blue"), CRASH, steps=3, step_s=600)
     written_off = [row for row in run.tables["reserves"].rows() if row["deficit_after_raw"]]
     assert len(written_off) >= 2
     assert_agrees(run, chain)
@@ -79,7 +79,7 @@ def test_a_sudden_crash_realises_losses_that_the_contracts_confirm(chain: LocalC
 def test_morpho_and_aave_in_one_run_agree_with_the_contracts_in_every_integer(
     chain: LocalChain, deployments: Path
 ) -> None:
-    run = stress(snapshot_of(chain, deployments), CRASH, over_s=6_000, steps=11, step_s=600)
+    run = crash(snapshot_of(chain, deployments), CRASH, over_s=6_000, steps=11, step_s=600)
     assert len(liquidated(run, "morpho-blue/")) >= 10
     assert len(liquidated(run, "aave-v3")) >= 10
     assert_agrees(run, chain)

@@ -13,9 +13,10 @@ from chain.tables import Table
 from fixtures.localchain import LocalChain
 from protocols.snapshot import take_snapshot
 from simulator.run import Run, read_run, simulate
-from simulator.scenario import BookLaw, Liquidators, Venues
-from simulator.stress import shock_scenario, stress
+from simulator.scenario import BookLaw, Venues
+from simulator.stress import shock_scenario
 from simulator.verify import verify
+from tests.crashes import crash
 from tests.deployments import write_deployments
 
 pytestmark = pytest.mark.localchain
@@ -32,14 +33,12 @@ def snapshot(chain: LocalChain, tmp_path_factory: pytest.TempPathFactory) -> Sna
 def run(snapshot: Snapshot, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A sudden crash, through disk as a user's would go."""
     folder = tmp_path_factory.mktemp("verify") / "run"
-    stress(snapshot, CRASH, steps=3, step_s=600).write(folder)
+    crash(snapshot, CRASH, steps=3, step_s=600).write(folder)
     return read_run(folder)
 
 
 def test_a_long_crash_agrees_with_the_contracts_in_every_integer(chain: LocalChain, snapshot: Snapshot) -> None:
-    # the chain's accounts are small: on a dear day nobody would mind the least of them
-    cheap = {"liquidators": Liquidators(gas_usd=0.5)}
-    run = simulate(snapshot, shock_scenario(CRASH, over_s=12_000, steps=22, step_s=600).model_copy(update=cheap))
+    run = crash(snapshot, CRASH, over_s=12_000, steps=22, step_s=600)
     liquidated = {row["account"] for row in run.tables["liquidations"].rows()}
     assert len(liquidated) >= 100
     found = verify(run, chain.url)
