@@ -6,6 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
 ONE_SHARE = 10**18
 """All of it, for :meth:`Withdrawable.withdraw`."""
 
@@ -91,4 +96,19 @@ class Withdrawable(Protocol):
         Returns
         -------
         What left of each token, smallest units, rounded in favour of those who stay.
+        """
+
+
+@runtime_checkable
+class Ranged(Protocol):
+    """A venue that can say what it pays for any amount: in ranges, in each of which x y = k for some reserves."""
+
+    def ranges(self, sold: int, bought: int) -> tuple[FloatArray, FloatArray]:
+        """What one unit more brings, amount after amount.
+
+        Returns
+        -------
+        Amounts paid in, shape (points,), from 0 to the most that the pool takes, smallest units, and there
+        1 / sqrt(what the next unit brings), which between two of them is linear in the amount. Where there is no
+        liquidity an amount stands twice.
         """

@@ -111,6 +111,19 @@ def test_a_swap_gives_what_was_quoted_and_a_quote_changes_nothing(
 
 @quick
 @given(reserves, sides, shares)
+def test_the_range_that_a_pair_states_pays_what_it_quotes(start: tuple[int, int], side: int, share: Fraction) -> None:
+    pair = pair_of(start)
+    paid, dearness = pair.ranges(side, 1 - side)
+    assert dearness[0] ** -2.0 == pytest.approx(0.997 * pair.price(side, 1 - side))
+    assert paid.tolist() == [0.0, pytest.approx(MAX_UINT112 - start[side])]
+    amount = int(start[side] * share)
+    then = dearness[0] + (dearness[1] - dearness[0]) * amount / paid[1]
+    quoted = pair.quote(side, 1 - side, amount).received_raw
+    assert amount / (dearness[0] * then) == pytest.approx(quoted, rel=1e-9, abs=1.0)
+
+
+@quick
+@given(reserves, sides, shares)
 def test_no_swap_lowers_the_product_of_the_reserves(start: tuple[int, int], side: int, share: Fraction) -> None:
     pair = pair_of(start)
     assume(pair.quote(side, 1 - side, int(start[side] * share)).received_raw)

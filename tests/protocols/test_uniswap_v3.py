@@ -319,6 +319,21 @@ def test_no_more_comes_out_than_the_liquidity_held_and_what_goes_in_is_kept(
 
 
 @quick
+@given(pools(lowest=10**15), sides)
+def test_the_ranges_that_a_pool_states_pay_what_it_quotes(pool: UniswapV3Pool, side: int) -> None:
+    paid, dearness = pool.ranges(side, 1 - side)
+    most = pool.quote(side, 1 - side, MAX_INT256)
+    rounding = 2 * (len(paid) + 1)  # each range rounds what it takes up and what it pays down
+    assert paid[0] == 0.0
+    assert paid[-1] == pytest.approx(most.paid_raw, rel=1e-9, abs=rounding)
+    brought = 0.0
+    for (start, end), (before, after) in zip(pairwise(paid), pairwise(dearness), strict=True):
+        brought += (end - start) / (before * after)
+        quoted = pool.quote(side, 1 - side, int(end)).received_raw
+        assert brought == pytest.approx(quoted, rel=1e-8, abs=rounding * (1.0 + before**-2.0))
+
+
+@quick
 @given(pools(), sides, amounts, amounts)
 def test_selling_more_never_yields_less(pool: UniswapV3Pool, side: int, amount: int, more: int) -> None:
     assert pool.quote(side, 1 - side, amount).received_raw <= pool.quote(side, 1 - side, amount + more).received_raw

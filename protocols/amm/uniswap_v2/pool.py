@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isqrt
+from math import isqrt, sqrt
+
+import numpy as np
 
 from chain.errors import InputError
-from protocols.amm.interface import ONE_SHARE, Fill, Trade
+from protocols.amm.interface import ONE_SHARE, Fill, FloatArray, Trade
 from protocols.amm.revert import Revert
 from protocols.amm.uniswap_v2 import rules
 from protocols.arithmetic import max_uint112
@@ -70,6 +72,17 @@ class UniswapV2Pair:
     def reserves_raw(self) -> tuple[int, int]:
         """The pair's reserves."""
         return self._reserves[0], self._reserves[1]
+
+    def ranges(self, sold: int, bought: int) -> tuple[FloatArray, FloatArray]:
+        """One range up to what a uint112 holds, as :class:`protocols.amm.interface.Ranged` has it.
+
+        With reserves X and Y and k = 0.997, x brings k x Y / (X + k x), and the next unit k X Y / (X + k x) ** 2.
+        """
+        x, y = (float(reserve) for reserve in (self._reserves[sold], self._reserves[bought]))
+        if x == 0.0 or y == 0.0:
+            return np.zeros(1), np.ones(1)
+        paid = np.array([0.0, _MAX_UINT112 - x])
+        return paid, (x + 0.997 * paid) / sqrt(0.997 * x * y)
 
     def quote(self, sold: int, bought: int, amount_raw: int) -> Fill:
         """What a swap of `amount_raw` gives; nothing for nothing where :meth:`swap` would revert."""
