@@ -21,8 +21,8 @@ from simulator.generations import Generations
 from simulator.liquidators import Plan, best_plan, congested
 from simulator.market.impact import PriceImpact
 from simulator.market.orderbook import order_books
+from simulator.market.routes import Hop, Router
 from simulator.pricing import Oracle
-from simulator.routes import Hop, Router
 from simulator.scenario import Liquidators, Scenario, find
 
 Row = dict[str, Any]
@@ -98,9 +98,8 @@ class Cascade:
             self.book.timestamp = self._started + round(step * self.scenario.step_s)
             for market in self.book.markets:
                 market.advance(self.book.timestamp)
-            for venue in self.book.venues:
-                venue.advance(self.book.timestamp)
             self._impact.set_outside(step)
+            self.router.advance(self.book.timestamp)
             congestion = self._congestion.watch(self.book.timestamp, self.book.outside_usd)
             self._behaviour = congested(self.scenario.liquidators, congestion)
             self._liquidators = [congested(behaviour, congestion) for behaviour in _by_market(self.book, self.scenario)]
@@ -130,13 +129,14 @@ class Cascade:
     def _arbitrage(self, step: int) -> None:
         """Bring every pool toward the outside price."""
         for row, trade in self._impact.arbitrages():
-            fill = self.book.venues[row].swap(trade.sold, trade.bought, trade.amount_raw, trade.limit_raw)
             hop = Hop(row, trade.sold, trade.bought)
+            fill = self.router.swap(hop, trade.amount_raw, trade.limit_raw)
             self._record_swap(step, hop, trade.amount_raw, trade.limit_raw, fill, liquidation=-1)
 
     def _withdraw(self, step: int) -> None:
         """Let liquidity providers leave whom the prices of this step drive away."""
         for row, amounts in self._impact.withdrawals():
+            self.router.forget(row)
             venue = self.book.venues[row]
             self._sequence += 1
             for token, amount in zip(venue.tokens, amounts, strict=True):
@@ -305,16 +305,12 @@ class Cascade:
         number = len(self.record.liquidations)
         self._sequence += 1
         sequence = self._sequence
-        proceeds = plan.proceeds_raw
-        if plan.route is not None:
-            amount = terms.received_raw
-            for hop, fill in self.router.sell(plan.route, amount):
-                self._record_swap(step, hop, amount, 0, fill, liquidation=number)
-                amount = fill.received_raw
-            proceeds = amount
+        if plan.sale is not None:
+            for leg, fill in self.router.sell(plan.sale):
+                self._record_swap(step, leg.hop, leg.amount_raw, 0, fill, liquidation=number)
         flash_fee_usd = book.usd(debt, terms.repaid_raw) * self._behaviour.flash_fee
         collateral_usd, repaid_usd = book.usd(collateral, terms.received_raw), book.usd(debt, terms.repaid_raw)
-        proceeds_usd = book.usd(debt, proceeds)
+        proceeds_usd = book.usd(debt, plan.proceeds_raw)
         self.record.liquidations.append(
             {
                 "liquidation": number,
@@ -332,7 +328,7 @@ class Cascade:
                 "received_raw": terms.received_raw,
                 "fee_raw": terms.fee_raw,
                 "claim_raw": terms.claim_raw,
-                "proceeds_raw": proceeds,
+                "proceeds_raw": plan.proceeds_raw,
                 "collateral_usd": collateral_usd,
                 "repaid_usd": repaid_usd,
                 "protocol_fee_usd": book.usd(collateral, terms.fee_raw),

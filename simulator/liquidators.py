@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from protocols.lending.interface import Offer, Terms
 from simulator.book import Book
-from simulator.routes import Route, Router
+from simulator.market.routes import Router, Sale
 from simulator.scenario import Liquidators
 
 HALVINGS = 6
@@ -26,8 +26,8 @@ class Plan:
         What is taken, and how much of it is repaid at most.
     terms
         What changes hands.
-    route
-        Where the collateral is sold; None where there is nothing to sell through pools.
+    sale
+        How the collateral is sold, whole; None where there is nothing to sell through pools.
     proceeds_raw
         What the sale brings in debt tokens, smallest units; for sales to the outside market, at its haircut.
     profit_usd
@@ -40,7 +40,7 @@ class Plan:
     offer: Offer
     amount_raw: int
     terms: Terms
-    route: Route | None
+    sale: Sale | None
     proceeds_raw: int
     profit_usd: float
     auction_usd: float = 0.0
@@ -66,22 +66,10 @@ def best_plan(
     Collateral is turned into the debt asset, which is thereby bought; a repayment can be borrowed for a fee.
     `handed_back` says what share of an offer's profit an auction takes (market, offer).
     """
-    best: Plan | None = None
     state = book.markets[market]
     offers = state.offers(account) if account >= 0 else state.standing_offers()
-    for offer in (o for o in offers if not o.unpaid):
-        most = _affordable(book, behaviour, market, offer)
-        own: Plan | None = None
-        for halving in range(HALVINGS + 1):
-            plan = _plan(book, router, behaviour, market, offer, most >> halving)
-            if plan is None:
-                continue
-            # along one price curve profit is concave in the size: where a half brings less, smaller brings less still
-            if own is not None and plan.profit_usd <= own.profit_usd:
-                break
-            own = plan
-        if own is not None and (best is None or own.profit_usd > best.profit_usd):
-            best = own
+    plans = [_best_size(book, router, behaviour, market, offer) for offer in offers if not offer.unpaid]
+    best = max((plan for plan in plans if plan), key=lambda plan: plan.profit_usd, default=None)
     if best is None:
         return None
     # whoever bids hands back a part of a profit, never what would make a loss
@@ -90,33 +78,44 @@ def best_plan(
     return best if best.profit_usd > behaviour.minimum_profit_usd else None
 
 
-def _affordable(book: Book, behaviour: Liquidators, market: int, offer: Offer) -> int:
+def _best_size(book: Book, router: Router, behaviour: Liquidators, market: int, offer: Offer) -> Plan | None:
+    """The size of an offer that pays most, of those tried; None where none could be sold, or pay at all."""
+    collateral, debt = (int(book.market_tokens[market][reserve]) for reserve in (offer.collateral, offer.debt))
+    best: Plan | None = None
+    for halving in range(HALVINGS + 1):
+        amount = _affordable(book, behaviour, debt, offer) >> halving
+        terms = book.markets[market].terms(offer, amount) if amount > 0 else None
+        if terms is None or terms.refusal:
+            continue
+        sale: Sale | None = None
+        if collateral == debt:
+            proceeds = terms.received_raw
+        elif behaviour.sell == "outside":
+            value_usd = book.usd(collateral, terms.received_raw) * (1.0 - behaviour.outside_haircut)
+            proceeds = int(value_usd / book.outside_usd[debt] * book.unit[debt])
+        else:
+            ceiling = router.ceiling(collateral, debt) * terms.received_raw
+            if _profit_usd(book, behaviour, debt, terms, ceiling) <= behaviour.minimum_profit_usd:
+                # without price impact a smaller part pays for the gas no better
+                break
+            sale = router.sale(collateral, debt, terms.received_raw)
+            if sale.exhausted:
+                continue
+            proceeds = sale.received_raw
+        plan = Plan(market, offer, amount, terms, sale, proceeds, _profit_usd(book, behaviour, debt, terms, proceeds))
+        # pools pay ever less for more, so that profit is concave: where a half brings less, smaller brings less still
+        if best is not None and plan.profit_usd <= best.profit_usd:
+            break
+        best = plan
+    return best
+
+
+def _affordable(book: Book, behaviour: Liquidators, debt: int, offer: Offer) -> int:
     if behaviour.capital_usd is None:
         return offer.most_raw
-    token = book.market_tokens[market][offer.debt]
-    return min(offer.most_raw, int(behaviour.capital_usd / book.outside_usd[token] * book.unit[token]))
+    return min(offer.most_raw, int(behaviour.capital_usd / book.outside_usd[debt] * book.unit[debt]))
 
 
-def _plan(
-    book: Book, router: Router, behaviour: Liquidators, market: int, offer: Offer, amount_raw: int
-) -> Plan | None:
-    if amount_raw <= 0:
-        return None
-    terms = book.markets[market].terms(offer, amount_raw)
-    if terms.refusal:
-        return None
-    collateral = int(book.market_tokens[market][offer.collateral])
-    debt = int(book.market_tokens[market][offer.debt])
-    route: Route | None = None
-    if collateral == debt:
-        proceeds = terms.received_raw
-    elif behaviour.sell == "outside":
-        value_usd = book.usd(collateral, terms.received_raw) * (1.0 - behaviour.outside_haircut)
-        proceeds = int(value_usd / book.outside_usd[debt] * book.unit[debt])
-    else:
-        proceeds, route = router.best(collateral, debt, terms.received_raw)
-        if route is None:
-            return None
+def _profit_usd(book: Book, behaviour: Liquidators, debt: int, terms: Terms, proceeds_raw: float) -> float:
     cost = terms.repaid_raw * (1.0 + behaviour.flash_fee)
-    profit = (proceeds - cost) / book.unit[debt] * book.outside_usd[debt] - behaviour.gas_usd
-    return Plan(market, offer, amount_raw, terms, route, proceeds, float(profit))
+    return float((proceeds_raw - cost) / book.unit[debt] * book.outside_usd[debt] - behaviour.gas_usd)

@@ -15,7 +15,7 @@ from protocols.lending.interface import Offer
 from simulator.book import open_book, value
 from simulator.cascade import Cascade
 from simulator.liquidators import best_plan
-from simulator.routes import Router
+from simulator.market.routes import Router
 from simulator.scenario import Scenario
 from tests.simulator.books import (
     ASSETS,

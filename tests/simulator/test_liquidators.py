@@ -10,7 +10,7 @@ import pytest
 from protocols.lending.interface import Offer
 from simulator.book import Book, open_book
 from simulator.liquidators import HALVINGS, Plan, best_plan
-from simulator.routes import Router
+from simulator.market.routes import Router
 from simulator.scenario import Liquidators
 from tests.simulator.books import ASSETS, ETH, POOLS, USD, Account, Pool, make_snapshot
 
@@ -91,9 +91,21 @@ def test_the_size_taken_pays_at_least_as_much_as_every_half_of_the_largest() -> 
         assert best.amount_raw in sizes
         for size in sizes:
             terms = book.markets[0].terms(best.offer, size)
-            received, _ = Router(book.venues, book.token_row).best(0, 2, terms.received_raw)
+            sale = Router(book.venues, book.token_row).sale(0, 2, terms.received_raw)
             if not terms.refusal:
-                assert (received - terms.repaid_raw) / 1e6 * USD.price_usd <= best.profit_usd + 1e-6
+                assert (sale.received_raw - terms.repaid_raw) / 1e6 * USD.price_usd <= best.profit_usd + 1e-6
+
+
+def test_a_size_that_the_pools_cannot_take_whole_is_halved_until_they_can() -> None:
+    # one range that ends 3 % below the price, with 50,000 USD in it
+    book = book_of(pools=(Pool("ETH", "USD", 50_000.0, 500, width=300),))
+    plan = the_plan(book)
+    most = book.markets[0].offers(0)[0].most_raw
+    assert plan.amount_raw == most >> 2
+    assert plan.sale is not None
+    assert not plan.sale.exhausted
+    whole = Router(book.venues, book.token_row).sale(0, 2, book.markets[0].terms(plan.offer, most).received_raw)
+    assert whole.exhausted
 
 
 def test_nobody_acts_where_there_is_no_pool_to_sell_in() -> None:
@@ -117,7 +129,7 @@ def test_of_two_debts_the_one_that_pays_more_is_repaid() -> None:
 
 def test_an_outside_market_pays_the_market_price_less_its_haircut() -> None:
     plan = the_plan(book_of(pools=()), sell="outside", outside_haircut=0.013)
-    assert plan.route is None
+    assert plan.sale is None
     assert plan.proceeds_raw / 1e6 * USD.price_usd == pytest.approx(
         plan.terms.received_raw / 1e18 * ETH.price_usd * (1 - 0.013), rel=1e-9
     )
@@ -132,7 +144,7 @@ def test_collateral_in_the_token_that_is_owed_needs_no_sale() -> None:
     # supplied and owed USD: 78.1 % of it backs the debt
     book = book_of({"a": Account({"USD": 100_000.0}, {"USD": 79_000.0})})
     plan = the_plan(book)
-    assert plan.route is None
+    assert plan.sale is None
     assert plan.proceeds_raw == plan.terms.received_raw
     assert plan.profit_usd == pytest.approx(79_000.0 / 2 * 0.045 * (1 - 0.09) * USD.price_usd, rel=1e-6)
 

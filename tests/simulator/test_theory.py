@@ -394,6 +394,18 @@ def test_the_depth_to_a_price_fall_is_the_pools_reserve_times_its_square_roots_e
     assert fill.paid_raw / UNIT == pytest.approx(1_000.0 * (1 / sqrt(1 - fraction) - 1), rel=1e-9)
 
 
+def test_two_equal_pools_share_a_sale_in_halves_and_are_one_pool_of_both_reserves() -> None:
+    half, whole = (constant_product("COL", "OWED", usd) for usd in (500.0, 1_000.0))
+    one = depth_run(15.0, 15.0, (whole,), steps=1)
+    two = depth_run(15.0, 15.0, (half, half), steps=1)
+    assert len(one.tables["liquidations"]) == len(two.tables["liquidations"]) == 1
+    sales = [row for row in two.tables["swaps"].rows() if row["liquidation"] >= 0]
+    assert {row["venue"] for row in sales} == {"0xpool0", "0xpool1"}
+    first, second = (row["paid_raw"] for row in sales)
+    assert first == pytest.approx(second, rel=1e-4)
+    assert two.total("slippage_usd") == pytest.approx(one.total("slippage_usd"), rel=1e-6)
+
+
 # --- infinite depth, none, and between ------------------------------------------------------------------------------
 
 BONUS = 1.05
