@@ -281,13 +281,16 @@ def test_an_honest_run_passes() -> None:
 @pytest.mark.parametrize(("kind", "units"), [(UniswapV2Pair, 1), (UniswapV3Pool, 1_000)], ids=["v2", "v3"])
 def test_a_pool_that_pays_more_than_it_loses_is_noticed(monkeypatch: pytest.MonkeyPatch, kind: Any, units: int) -> None:
     # a pair to the unit; a concentrated pool beyond what it rounds in each range
-    swap = kind.swap
+    def generous(honest: Callable[..., Fill]) -> Callable[..., Fill]:
+        def pays(*arguments: Any) -> Fill:
+            fill = honest(*arguments)
+            return Fill(fill.paid_raw, fill.received_raw + units if fill.received_raw else 0)
 
-    def generous(pool: Any, *arguments: Any) -> Fill:
-        fill = swap(pool, *arguments)
-        return Fill(fill.paid_raw, fill.received_raw + units)
+        return pays
 
-    monkeypatch.setattr(kind, "swap", generous)
+    # what it pays is what it promised
+    for name in ("quote", "swap"):
+        monkeypatch.setattr(kind, name, generous(getattr(kind, name)))
     with noticed():
         crash()
 

@@ -80,7 +80,7 @@ SHORTS = {
 }
 RISE = {"CRV": [1.01, 1.02, 1.3, 1.3, 1.3, 1.3]}
 # pairs, in which either side is worth the same: what impact a pool's move has is weighed by the side that moves
-CRV_POOLS = (Pool("CRV", "USDC", 90e6), Pool("CRV", "USDC", 40e6))
+CRV_POOLS = (Pool("CRV", "USDC", 60e6), Pool("CRV", "USDC", 27e6))
 
 
 def short(version: str) -> Snapshot:
@@ -187,7 +187,7 @@ def test_only_ratios_of_prices_matter(numeraire: str) -> None:
     symbols = [a.symbol for a in ASSETS]
     steady = {numeraire: [1.0] * 6} | SPIKE
     mirror = dai(mirrored(steady, numeraire, symbols))
-    assert len(run.tables["liquidations"]) > 10
+    assert len(run.tables["liquidations"]) > 8
     assert_the_same_in_tokens(run, mirror, ADDRESS[numeraire], {a.address: a.decimals for a in ASSETS})
     # prices of everything in everything else
     for first in symbols:
