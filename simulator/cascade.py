@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from chain.errors import InputError
@@ -18,7 +19,7 @@ from simulator import screen, watching
 from simulator.book import Book, value
 from simulator.congestion import Congestion
 from simulator.generations import Generations
-from simulator.liquidators import Plan, best_plan, congested
+from simulator.liquidators import Inventory, Plan, best_plan, congested
 from simulator.market.impact import PriceImpact
 from simulator.market.orderbook import order_books
 from simulator.market.routes import Hop, Router
@@ -87,6 +88,7 @@ class Cascade:
         ]
         self._behaviour = scenario.liquidators
         self._congestion = Congestion(book, scenario.liquidators.congestion)
+        self._inventory = Inventory(scenario.liquidators)
         self._liquidatable_since: dict[tuple[int, int], int] = {}
         self._generations = Generations(book, self._oracles)
         self._deficits_before = [list(market.deficits_raw()) for market in book.markets]
@@ -103,6 +105,7 @@ class Cascade:
             congestion = self._congestion.watch(self.book.timestamp, self.book.outside_usd)
             self._behaviour = congested(self.scenario.liquidators, congestion)
             self._liquidators = [congested(behaviour, congestion) for behaviour in _by_market(self.book, self.scenario)]
+            self._inventory.sell(self.scenario.step_s)
             if not self._down:
                 self._arbitrage(step)
                 self._withdraw(step)
@@ -275,7 +278,12 @@ class Cascade:
         return limit is not None and len(self.record.liquidations) - done >= limit
 
     def _plan(self, market: int, account: int) -> Plan | None:
-        return best_plan(self.book, self.router, self._liquidators[market], market, account, self._handed_back)
+        own_usd = self._inventory.room_usd if self._limited(market) else inf
+        return best_plan(self.book, self.router, self._liquidators[market], market, account, own_usd, self._handed_back)
+
+    def _limited(self, market: int) -> bool:
+        """Whether liquidators of a market can hold only so much."""
+        return self._liquidators[market].inventory_usd is not None
 
     def _handed_back(self, market: int, offer: Offer) -> float:
         """Share of a liquidation's profit that goes to whoever auctions the right to act on its prices first."""
@@ -308,9 +316,10 @@ class Cascade:
         if plan.sale is not None:
             for leg, fill in self.router.sell(plan.sale):
                 self._record_swap(step, leg.hop, leg.amount_raw, 0, fill, liquidation=number)
-        flash_fee_usd = book.usd(debt, terms.repaid_raw) * self._behaviour.flash_fee
         collateral_usd, repaid_usd = book.usd(collateral, terms.received_raw), book.usd(debt, terms.repaid_raw)
         proceeds_usd = book.usd(debt, plan.proceeds_raw)
+        if plan.sale is None and self._limited(plan.market):
+            self._inventory.buy(repaid_usd)
         self.record.liquidations.append(
             {
                 "liquidation": number,
@@ -333,10 +342,14 @@ class Cascade:
                 "repaid_usd": repaid_usd,
                 "protocol_fee_usd": book.usd(collateral, terms.fee_raw),
                 "slippage_usd": collateral_usd - proceeds_usd,
-                "flash_fee_usd": flash_fee_usd,
+                "flash_fee_usd": plan.flash_fee_usd,
                 "gas_usd": self._behaviour.gas_usd,
                 "auction_usd": plan.auction_usd,
-                "profit_usd": proceeds_usd - repaid_usd - flash_fee_usd - self._behaviour.gas_usd - plan.auction_usd,
+                "profit_usd": proceeds_usd
+                - repaid_usd
+                - plan.flash_fee_usd
+                - self._behaviour.gas_usd
+                - plan.auction_usd,
             }
         )
         for reserve, amount in settlement.deficits_raw:
@@ -447,5 +460,5 @@ def _by_market(book: Book, scenario: Scenario) -> list[Liquidators]:
         if name not in known:
             where = f"scenario {scenario.name}: liquidators.no_slippage"
             raise InputError(f"{where}: the snapshot has no market {name}; it has {', '.join(known)}")
-    whole = usual.model_copy(update={"sell": "outside", "outside_haircut": 0.0})
+    whole = usual.model_copy(update={"sell": "outside", "outside_haircut": 0.0, "inventory_usd": None})
     return [whole if name in usual.no_slippage else usual for name in known]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import inf
 
 from protocols.lending.interface import Offer, Terms
 from simulator.book import Book
@@ -32,6 +33,8 @@ class Plan:
         What the sale brings in debt tokens, smallest units; for sales to the outside market, at its haircut.
     profit_usd
         Proceeds less repayment, flash fee, gas and what an auction takes, at outside prices.
+    flash_fee_usd
+        What borrowing the repayment costs.
     auction_usd
         What is handed back to whoever auctions the right to act on a price first.
     """
@@ -43,6 +46,7 @@ class Plan:
     sale: Sale | None
     proceeds_raw: int
     profit_usd: float
+    flash_fee_usd: float = 0.0
     auction_usd: float = 0.0
 
 
@@ -53,22 +57,61 @@ def congested(behaviour: Liquidators, factor: float) -> Liquidators:
     return behaviour.model_copy(update={"gas_usd": behaviour.gas_usd * factor, "per_step": fit})
 
 
+class Inventory:
+    """Collateral that liquidators bought with their own money and have not sold outside yet.
+
+    It is sold at an even pace, a full one in the time that `Liquidators.turnover_s` gives it.
+
+    Parameters
+    ----------
+    behaviour
+        How much can be held, and how fast it is sold.
+    """
+
+    def __init__(self, behaviour: Liquidators) -> None:
+        self._limit_usd = behaviour.inventory_usd
+        self._turnover_s = behaviour.turnover_s
+        self._held_usd = 0.0
+
+    @property
+    def room_usd(self) -> float:
+        """What can still be bought, US dollars."""
+        return inf if self._limit_usd is None else self._limit_usd - self._held_usd
+
+    def sell(self, elapsed_s: float) -> None:
+        """Let time pass, seconds."""
+        if self._limit_usd is not None:
+            share = elapsed_s / self._turnover_s if elapsed_s < self._turnover_s else 1.0
+            self._held_usd = max(0.0, self._held_usd - share * self._limit_usd)
+
+    def buy(self, amount_usd: float) -> None:
+        """Hold so much more, US dollars paid for it."""
+        self._held_usd += amount_usd
+
+
 def best_plan(
     book: Book,
     router: Router,
     behaviour: Liquidators,
     market: int,
     account: int,
+    own_usd: float = inf,
     handed_back: Callable[[int, Offer], float] = lambda _market, _offer: 0.0,
 ) -> Plan | None:
     """The most profitable liquidation of an account now (-1: purchase from the market), or None where nothing pays.
 
-    Collateral is turned into the debt asset, which is thereby bought; a repayment can be borrowed for a fee.
+    Collateral is turned into the debt asset, which is thereby bought: in the pools at once, so that the repayment can
+    be borrowed for a fee, or outside later, for which there are `own_usd` (see :class:`Inventory`).
     `handed_back` says what share of an offer's profit an auction takes (market, offer).
     """
     state = book.markets[market]
     offers = state.offers(account) if account >= 0 else state.standing_offers()
-    plans = [_best_size(book, router, behaviour, market, offer) for offer in offers if not offer.unpaid]
+    plans = [
+        _best_size(book, router, behaviour, market, offer, own_usd if outside else None)
+        for offer in offers
+        if not offer.unpaid
+        for outside in {"pools": (False,), "outside": (True,), "best": (False, True)}[behaviour.sell]
+    ]
     best = max((plan for plan in plans if plan), key=lambda plan: plan.profit_usd, default=None)
     if best is None:
         return None
@@ -78,31 +121,50 @@ def best_plan(
     return best if best.profit_usd > behaviour.minimum_profit_usd else None
 
 
-def _best_size(book: Book, router: Router, behaviour: Liquidators, market: int, offer: Offer) -> Plan | None:
-    """The size of an offer that pays most, of those tried; None where none could be sold, or pay at all."""
+def _best_size(
+    book: Book, router: Router, behaviour: Liquidators, market: int, offer: Offer, own_usd: float | None
+) -> Plan | None:
+    """The size of an offer that pays most, of those tried; None where none could be sold, or pay at all.
+
+    With `own_usd`, US dollars, it is sold outside, without in the pools.
+    """
     collateral, debt = (int(book.market_tokens[market][reserve]) for reserve in (offer.collateral, offer.debt))
+    limits = [limit for limit in (behaviour.capital_usd, own_usd) if limit is not None and limit < inf]
+    most = min([offer.most_raw, *(int(limit / book.outside_usd[debt] * book.unit[debt]) for limit in limits)])
+    fee = behaviour.flash_fee if own_usd is None else 0.0
     best: Plan | None = None
     for halving in range(HALVINGS + 1):
-        amount = _affordable(book, behaviour, debt, offer) >> halving
+        amount = most >> halving
         terms = book.markets[market].terms(offer, amount) if amount > 0 else None
         if terms is None or terms.refusal:
             continue
+        cost = terms.repaid_raw * (1.0 + fee)
         sale: Sale | None = None
         if collateral == debt:
             proceeds = terms.received_raw
-        elif behaviour.sell == "outside":
+        elif own_usd is not None:
             value_usd = book.usd(collateral, terms.received_raw) * (1.0 - behaviour.outside_haircut)
             proceeds = int(value_usd / book.outside_usd[debt] * book.unit[debt])
         else:
             ceiling = router.ceiling(collateral, debt) * terms.received_raw
-            if _profit_usd(book, behaviour, debt, terms, ceiling) <= behaviour.minimum_profit_usd:
+            if _usd(book, debt, ceiling - cost) - behaviour.gas_usd <= behaviour.minimum_profit_usd:
                 # without price impact a smaller part pays for the gas no better
                 break
             sale = router.sale(collateral, debt, terms.received_raw)
             if sale.exhausted:
                 continue
             proceeds = sale.received_raw
-        plan = Plan(market, offer, amount, terms, sale, proceeds, _profit_usd(book, behaviour, debt, terms, proceeds))
+        profit = _usd(book, debt, proceeds - cost) - behaviour.gas_usd
+        plan = Plan(
+            market,
+            offer,
+            amount,
+            terms,
+            sale,
+            proceeds,
+            profit,
+            flash_fee_usd=_usd(book, debt, cost - terms.repaid_raw),
+        )
         # pools pay ever less for more, so that profit is concave: where a half brings less, smaller brings less still
         if best is not None and plan.profit_usd <= best.profit_usd:
             break
@@ -110,12 +172,5 @@ def _best_size(book: Book, router: Router, behaviour: Liquidators, market: int, 
     return best
 
 
-def _affordable(book: Book, behaviour: Liquidators, debt: int, offer: Offer) -> int:
-    if behaviour.capital_usd is None:
-        return offer.most_raw
-    return min(offer.most_raw, int(behaviour.capital_usd / book.outside_usd[debt] * book.unit[debt]))
-
-
-def _profit_usd(book: Book, behaviour: Liquidators, debt: int, terms: Terms, proceeds_raw: float) -> float:
-    cost = terms.repaid_raw * (1.0 + behaviour.flash_fee)
-    return float((proceeds_raw - cost) / book.unit[debt] * book.outside_usd[debt] - behaviour.gas_usd)
+def _usd(book: Book, token: int, amount_raw: float) -> float:
+    return float(amount_raw / book.unit[token] * book.outside_usd[token])

@@ -144,8 +144,16 @@ class Liquidators(_Part):
     BerkeleyBlockchain/stablesims (feeds/gas, feeds/eth).
     """
 
-    sell: Literal["pools", "outside"] = Field(
-        "pools", description="where seized collateral goes: through the pools, or to an outside market at a haircut"
+    sell: Literal["pools", "outside", "best"] = Field(
+        "pools",
+        description="where seized collateral goes: through the pools at once, which a flash loan can pay for; to an "
+        "outside market at a haircut and later, which takes own money; or whichever pays more",
+    )
+    inventory_usd: Positive | None = Field(
+        None, description="collateral bought with own money that liquidators can hold, USD; no limit if absent"
+    )
+    turnover_s: NotNegative = Field(
+        0.0, description="in which liquidators sell a full inventory outside, seconds; 0 for within the step"
     )
     outside_haircut: Share = Field(0.0, description="loss against the outside price of sales to the outside market")
     no_slippage: list[str] = Field(
@@ -158,7 +166,7 @@ class Liquidators(_Part):
         description="gas price is (highest value / value now) to this power times that at rest, with the value of the "
         "book's collateral and its highest within six hours; as many times fewer liquidations fit into a block",
     )
-    flash_fee: Share = Field(0.0005, description="share of the repaid amount paid for borrowing it")
+    flash_fee: Share = Field(0.0005, description="share of a repayment with borrowed money that borrowing it costs")
     minimum_profit_usd: NotNegative = Field(0.0, description="profit below which nobody acts, USD")
     capital_usd: Positive | None = Field(None, description="largest repayment of one liquidation, USD; none if absent")
     per_step: Annotated[int, Field(gt=0)] | None = Field(

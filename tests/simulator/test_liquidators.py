@@ -9,10 +9,11 @@ import pytest
 
 from protocols.lending.interface import Offer
 from simulator.book import Book, open_book
+from simulator.cascade import Record
 from simulator.liquidators import HALVINGS, Plan, best_plan
 from simulator.market.routes import Router
 from simulator.scenario import Liquidators
-from tests.simulator.books import ASSETS, ETH, POOLS, USD, Account, Pool, make_snapshot
+from tests.simulator.books import ASSETS, ETH, POOLS, STEP_S, USD, Account, Pool, make_scenario, make_snapshot, play
 
 # 100 ETH at 83 % back at most 241,062 USD
 BROKEN = {"a": Account({"ETH": 100.0}, {"USD": 243_000.0})}
@@ -173,3 +174,41 @@ def test_a_plan_is_carried_out_on_the_terms_it_was_made_on() -> None:
     plan = the_plan(book)
     assert plan.offer == Offer(account=0, collateral=0, debt=2, most_raw=plan.offer.most_raw)
     assert book.markets[0].settle(plan.offer, plan.amount_raw).terms == plan.terms
+
+
+# --- own money ------------------------------------------------------------------------------------------------------
+
+OUTSIDE: dict[str, Any] = {"sell": "outside", "gas_usd": 0.0, "flash_fee": 0.01}
+
+
+def held(run: Record) -> list[tuple[int, float]]:
+    return [(row["step"], row["repaid_usd"]) for row in run.liquidations]
+
+
+def crash_of(**liquidators: Any) -> Record:
+    scenario = make_scenario({"ETH": 0.7}, steps=4, liquidators=OUTSIDE | liquidators)
+    book = {name: Account({"ETH": 3.0}, {"USD": 6_900.0}) for name in "abc"}
+    return play(make_snapshot(book), scenario).record
+
+
+def test_own_money_costs_no_flash_fee_and_is_not_limited_unless_said() -> None:
+    record = crash_of()
+    assert {row["account"] for row in record.liquidations} == {"a", "b", "c"}
+    assert {row["step"] for row in record.liquidations} == {1}
+    assert not any(row["flash_fee_usd"] for row in record.liquidations)
+
+
+def test_liquidators_buy_no_more_than_they_can_hold_until_they_have_sold() -> None:
+    # 2,000 USD, of which a quarter is sold in each step
+    record = crash_of(inventory_usd=2_000.0, turnover_s=4 * STEP_S)
+    by_step = {step: sum(paid for at, paid in held(record) if at == step) for step in (1, 2, 3, 4)}
+    assert by_step[1] == pytest.approx(2_000.0, rel=1e-3)
+    assert [by_step[step] for step in (2, 3, 4)] == pytest.approx([500.0] * 3, rel=1e-2)
+
+
+def test_where_both_are_open_collateral_goes_where_it_fetches_more() -> None:
+    deep, haircut = crash_of(sell="best", flash_fee=0.0), crash_of(sell="best", flash_fee=0.0, outside_haircut=0.2)
+    assert not [row for row in deep.swaps if row["liquidation"] >= 0]
+    assert {row["liquidation"] for row in haircut.swaps if row["liquidation"] >= 0} == {
+        row["liquidation"] for row in haircut.liquidations
+    }

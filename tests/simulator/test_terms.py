@@ -16,7 +16,7 @@ from simulator.report import render
 from simulator.run import Run, simulate
 from simulator.summary import as_json
 from simulator.terms import TERMS, Observed, basket_of, measure
-from tests.simulator.books import STEP_S, Account, make_scenario, make_snapshot
+from tests.simulator.books import STEP_S, Account, Pool, make_scenario, make_snapshot
 from tests.simulator.command import strict_json, unwind
 from tests.simulator.plain import (
     FREE,
@@ -203,8 +203,8 @@ def test_without_sales_slippage_exhaustion_and_cascades_are_absent() -> None:
 
 
 def test_dispersion_is_the_largest_distance_of_a_pools_price_from_the_middle_one() -> None:
-    # three equal pools, without fees; one is sold into, and nothing else moves
-    pools = (constant_product("COL", "OWED", 1e6),) * 3
+    # three equal pools; the one without a fee is sold into, and nothing else moves
+    pools = (constant_product("COL", "OWED", 1e6), Pool("COL", "OWED", 1e6), Pool("COL", "OWED", 1e6))
     snapshot = without_fee(aave({"a": (50.0, 42.0)}, version="3.2", pools=pools))
     alone: dict[str, Any] = {"steps": 1, "venues": {"impact": 0.0, "arbitrage_half_life_s": 1e15}}
     still = simulate(snapshot, make_scenario(liquidators=NOBODY, **alone))
