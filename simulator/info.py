@@ -9,11 +9,12 @@ import numpy.typing as npt
 
 from protocols.lending.interface import Exposures
 from simulator.book import Book, Valuation, value
+from simulator.critical import critical_prices
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 
 def totals(book: Book) -> pd.DataFrame:
@@ -71,49 +72,36 @@ def riskiest(book: Book, count: int) -> pd.DataFrame:
         exposures, prices = market.exposures(), book.oracle_usd(number)
         valuation = value(exposures, prices)
         symbols = [book.tokens[int(token)].symbol for token in book.market_tokens[number]]
-        for account in np.argsort(valuation.health_factor, kind="stable")[:count]:
+        shown = np.argsort(valuation.health_factor, kind="stable")[:count]
+        for account, critical in zip(shown, critical_prices(_only(exposures, shown), prices), strict=True):
             facts = _facts(market.name, market.accounts[account], valuation, int(account))
-            critical = critical_prices(exposures, valuation, prices, int(account))
             rows += [
                 {
                     **facts,
                     "token": symbols[reserve],
-                    "side": "falls to" if price < prices[reserve] else "rises to",
-                    "liquidation_price_usd": price,
-                    "move": price / prices[reserve] - 1.0,
+                    "side": "falls to" if critical[reserve] < prices[reserve] else "rises to",
+                    "liquidation_price_usd": float(critical[reserve]),
+                    "move": float(critical[reserve] / prices[reserve] - 1.0),
                 }
-                for reserve, price in critical
+                for reserve in np.flatnonzero(np.isfinite(critical))
             ] or [{**facts, "token": "", "side": "", "liquidation_price_usd": np.nan, "move": np.nan}]
     return pd.DataFrame(rows)
 
 
-def critical_prices(
-    exposures: Exposures, valuation: Valuation, prices_usd: FloatArray, account: int
-) -> list[tuple[int, float]]:
-    """For each reserve, the oracle price at which its move alone makes an account liquidatable.
-
-    Collateral times threshold less debt is a straight line in one price p, ``slope * p + rest``; it meets zero at
-    ``-rest / slope``. A reserve in which the account both supplies and owes counts with the difference.
-
-    Returns
-    -------
-    (reserve, price in US dollars), without those that no positive price does it for.
-    """
-    margin = float(valuation.limit_usd[account] - valuation.debt_usd[account])
-    slopes: dict[int, float] = {}
-    for entry in range(int(exposures.offsets[account]), int(exposures.offsets[account + 1])):
-        reserve = int(exposures.reserve[entry])
-        slope = float(exposures.supplied[entry] * exposures.threshold[entry] - exposures.debt[entry])
-        slopes[reserve] = slopes.get(reserve, 0.0) + slope
-    critical = []
-    for reserve, slope in sorted(slopes.items()):
-        if slope == 0.0:
-            continue
-        price = float(prices_usd[reserve]) - margin / slope
-        # below that it is what rounding left of zero
-        if price > 1e-9 * float(prices_usd[reserve]):
-            critical.append((reserve, price))
-    return critical
+def _only(exposures: Exposures, accounts: IntArray) -> Exposures:
+    """The positions of some accounts, in their order."""
+    entries = [np.arange(exposures.offsets[account], exposures.offsets[account + 1]) for account in accounts]
+    offsets = np.cumsum([0, *map(len, entries)], dtype=np.int64)
+    kept = np.concatenate([*entries, np.empty(0, dtype=np.int64)]).astype(np.int64)
+    return Exposures(
+        offsets,
+        exposures.reserve[kept],
+        exposures.supplied[kept],
+        exposures.debt[kept],
+        exposures.threshold[kept],
+        exposures.ltv[kept],
+        exposures.bonus[kept],
+    )
 
 
 def _facts(market: str, account: str, valuation: Valuation, row: int) -> dict[str, Any]:
