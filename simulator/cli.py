@@ -401,6 +401,27 @@ def verify(
         raise typer.Exit(1)
 
 
+@app.command()
+def bench(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Small sizes: answers are compared, targets not judged.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """How fast this machine does what must be fast, as ratios, each once the answers agree."""
+    from dataclasses import asdict
+
+    from simulator.bench import measure
+
+    with _progress() as part:
+        lines = [asdict(line) for line in measure(quick=quick, progress=part("benchmarks"))]
+    if as_json:
+        print(json.dumps(lines, indent=2))
+        return
+    said = {True: "yes", False: "no", None: ""}
+    _print_table("speed on this machine", [line | {"met": said[line["met"]]} for line in lines])
+
+
 def _write(path: Path, text: str) -> None:
     from chain.errors import InputError
 
