@@ -402,6 +402,34 @@ def verify(
 
 
 @app.command()
+def wall(
+    snapshot: Annotated[Path, typer.Argument(help="Snapshot folder.")],
+    token: Annotated[str, typer.Option(help="Symbol or address; several that move together with commas.")],
+    as_json: AsJson = False,
+) -> None:
+    """The liquidation wall: what becomes liquidatable as a price falls, and as it rises."""
+    from simulator.book import open_book, read
+    from simulator.wall import wall as build
+
+    found = build(open_book(read(snapshot)), [name.strip() for name in token.split(",") if name.strip()])
+    if as_json:
+        tables = {"now": _records(found.now), "levels": _records(found.levels)}
+        asked = {"tokens": found.tokens, "moving": found.moving, "unread": found.unread}
+        print(json.dumps(asked | tables, indent=2))
+        return
+    for market, symbols in found.moving.items():
+        unread = "; what its other prices follow was not read" if market in found.unread else ""
+        print(f"{market}: what moves is {', '.join(symbols) or 'nothing'}{unread}")
+    _print_table("liquidatable at today's prices, and no part of the wall", _records(found.now))
+    system = found.system()
+    for direction, levels in system.groupby("direction", sort=False):
+        title = f"as {', '.join(found.tokens)} {direction}: all markets, dollars at today's oracle prices"
+        _print_table(title, _records(levels.drop(columns="direction")))
+    print("net: an account that holds and owes what moves counts with the difference; gross: only its "
+          "collateral falls, or only its debt rises")  # fmt: skip
+
+
+@app.command()
 def bench(
     quick: Annotated[
         bool, typer.Option("--quick", help="Small sizes: answers are compared, targets not judged.")
