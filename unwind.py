@@ -20,10 +20,14 @@ from simulator.report import write_report
 from simulator.run import Run, read_run, simulate
 from simulator.scenario import Scenario, load_scenario, shipped_scenarios
 from simulator.stress import stress
+from simulator.sweep import Sweep
+from simulator.vectors import sweep
 from simulator.verify import verify
+from simulator.wall import Wall, wall
 
 __all__ = [
     "Attribution", "ExposureGraph", "InputError", "NodeError", "ReorgError", "Run", "Scenario", "Snapshot",
-    "UnsupportedError", "UnwindError", "attribute", "import_positions", "load_scenario", "read_run", "read_snapshot",
-    "replay", "shipped_scenarios", "simulate", "snapshot", "stress", "verify", "write_report",
+    "Sweep", "UnsupportedError", "UnwindError", "Wall", "attribute", "import_positions", "load_scenario", "read_run",
+    "read_snapshot", "replay", "shipped_scenarios", "simulate", "snapshot", "stress", "sweep", "verify", "wall",
+    "write_report",
 ]  # fmt: skip

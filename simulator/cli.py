@@ -402,16 +402,36 @@ def verify(
 
 
 @app.command()
+def sweep(
+    snapshot: Annotated[Path, typer.Argument(help="Snapshot folder.")],
+    prices: Annotated[
+        Path, typer.Option(help="CSV or Parquet of US dollars: a column a token, a row a price vector; others stay.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """What is liquidatable under each of many price vectors, on the book as it stands."""
+    from simulator.vectors import sweep as run
+
+    frame = run(snapshot, prices).frame()
+    if as_json:
+        print(json.dumps(_records(frame), indent=2))
+        return
+    system = frame.drop(columns="market").groupby("scenario").sum()
+    _print_table("all vectors, all markets", _records(system.describe().drop("count").reset_index(names="")))
+    worst = system.sort_values(["bad_debt_usd", "debt_usd"], ascending=False, kind="stable").head(20).reset_index()
+    _print_table("the worst of them, dollars at their own prices (vectors count from 0)", _records(worst))
+
+
+@app.command()
 def wall(
     snapshot: Annotated[Path, typer.Argument(help="Snapshot folder.")],
     token: Annotated[str, typer.Option(help="Symbol or address; several that move together with commas.")],
     as_json: AsJson = False,
 ) -> None:
     """The liquidation wall: what becomes liquidatable as a price falls, and as it rises."""
-    from simulator.book import open_book, read
     from simulator.wall import wall as build
 
-    found = build(open_book(read(snapshot)), [name.strip() for name in token.split(",") if name.strip()])
+    found = build(snapshot, [name.strip() for name in token.split(",") if name.strip()])
     if as_json:
         tables = {"now": _records(found.now), "levels": _records(found.levels)}
         asked = {"tokens": found.tokens, "moving": found.moving, "unread": found.unread}

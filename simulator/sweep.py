@@ -95,7 +95,7 @@ class Weights(NamedTuple):
 
 @dataclass(frozen=True)
 class Sweep:
-    """The answer of :func:`sweep`.
+    """The answer of :func:`sweep_of`.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class Sweep:
         return pd.concat(frames).sort_values("scenario", kind="stable", ignore_index=True)
 
 
-def sweep(book: Book, prices_usd: FloatArray) -> Sweep:
+def sweep_of(book: Book, prices_usd: FloatArray) -> Sweep:
     """Everything that is liquidatable under each of many price vectors, market by market.
 
     Parameters

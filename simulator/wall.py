@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ import numpy.typing as npt
 
 from chain.errors import InputError
 from protocols.lending.interface import Exposures
-from simulator.book import Book
+from simulator.book import Book, open_book, opened
 from simulator.critical import Below, line
 from simulator.pricing import Oracle
 from simulator.scenario import Oracles, find
@@ -28,6 +29,8 @@ from simulator.sweep import Weights
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from chain.snapshot import Snapshot
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -89,7 +92,12 @@ class Wall:
         return summed("net").join(gross).reset_index()
 
 
-def wall(book: Book, tokens: Sequence[str]) -> Wall:
+def wall(snapshot: Snapshot | Path | str, tokens: Sequence[str]) -> Wall:
+    """The liquidation wall on a snapshot, given itself or as its folder; otherwise as :func:`wall_of`."""
+    return wall_of(open_book(opened(snapshot)), tokens)
+
+
+def wall_of(book: Book, tokens: Sequence[str]) -> Wall:
     """The liquidation wall of a token, or of several that move together.
 
     Parameters

@@ -18,7 +18,7 @@ from tests.simulator.test_cascade import BOOK
 
 COMMANDS = {
     *("attribute", "scenarios", "info", "graph", "oracles", "import", "snapshot", "replay", "stress", "report"),
-    *("verify", "wall", "bench"),
+    *("verify", "sweep", "wall", "bench"),
 }
 HEAVY = {"numba", "llvmlite", "pandas", "web3", "pyarrow", "numpy", "eth_abi", "pydantic", "jinja2", "pyrevm"}
 STRESS = ("stress", "book", "--shock", "ETH=-30%", "--steps", "3")

@@ -15,7 +15,7 @@ from protocols import compiled
 from protocols.lending.interface import Exposures
 from simulator import screen
 from simulator.book import Book, Token, open_book, value
-from simulator.sweep import LANES, AtRisk, at_risk, sweep, which
+from simulator.sweep import LANES, AtRisk, at_risk, sweep_of, which
 from tests.protocols.lending_books import BOOKS
 from tests.simulator.books import ETH, Account, make_snapshot
 from tests.simulator.positions import random_positions
@@ -115,7 +115,7 @@ def test_beyond_rounding_the_sweep_says_what_the_protocols_own_rules_say(protoco
         vectors = outside * np.exp([[draw.uniform(-0.6, 0.6) for _ in tokens] for _ in range(12)])
         book_prices, now = book.oracle_usd(0), [market.price_raw(row) for row in range(len(tokens))]
         found = which(market.exposures(), vectors / outside * book_prices)
-        assert found.sum(axis=1).tolist() == sweep(book, vectors).at_risk[0].liquidatable.tolist()
+        assert found.sum(axis=1).tolist() == sweep_of(book, vectors).at_risk[0].liquidatable.tolist()
         for vector, said in zip(vectors / outside, found, strict=True):
             # prices of a market are in its numeraire, whose own price is always one
             own = 1.0 if market.numeraire is None else vector[market.numeraire]
@@ -139,7 +139,7 @@ def test_beyond_rounding_the_sweep_says_what_the_protocols_own_rules_say(protoco
 def test_todays_outside_prices_give_todays_state_even_where_an_oracle_is_off() -> None:
     book = open_book(make_snapshot(BOOK, pools=()))
     book.markets[0].set_price(0, round(ETH.price_usd * 0.7e8))
-    found = sweep(book, book.outside_usd * np.array([[1.0], [1.5]]))
+    found = sweep_of(book, book.outside_usd * np.array([[1.0], [1.5]]))
     expected = naive(book.markets[0].exposures(), book.oracle_usd(0) * np.array([[1.0], [1.5]]))
     assert_same(found.at_risk[0], expected)
     assert found.at_risk[0].liquidatable.tolist() == [1, 1]
@@ -147,7 +147,7 @@ def test_todays_outside_prices_give_todays_state_even_where_an_oracle_is_off() -
 
 def test_a_sweep_is_a_row_a_vector_and_market() -> None:
     book = open_book(make_snapshot(BOOK, pools=()))
-    frame = sweep(book, np.stack([book.outside_usd, book.outside_usd * [0.5, 1.0, 1.0, 1.0]])).frame()
+    frame = sweep_of(book, np.stack([book.outside_usd, book.outside_usd * [0.5, 1.0, 1.0, 1.0]])).frame()
     assert list(frame) == ["scenario", "market", *AtRisk._fields]
     assert frame["scenario"].tolist() == [0, 1]
     assert frame["liquidatable"].tolist() == [0, 2]
@@ -160,7 +160,7 @@ def test_what_is_no_price_is_refused(price: float) -> None:
     vectors = np.stack([book.outside_usd, book.outside_usd])
     vectors[1, 2] = price
     with pytest.raises(InputError, match="not a positive number"):
-        sweep(book, vectors)
+        sweep_of(book, vectors)
     with pytest.raises(InputError, match="not a positive number"):
         which(book.markets[0].exposures(), vectors)
 
@@ -168,4 +168,4 @@ def test_what_is_no_price_is_refused(price: float) -> None:
 def test_vectors_of_another_shape_are_refused() -> None:
     book = open_book(make_snapshot(BOOK, pools=()))
     with pytest.raises(InputError, match=r"of shape \(vectors, 4\).*these are of shape \(3, 2\)"):
-        sweep(book, np.ones((3, 2)))
+        sweep_of(book, np.ones((3, 2)))

@@ -10,7 +10,7 @@ import pytest
 
 from chain.errors import InputError
 from simulator.book import Book, open_book, value
-from simulator.wall import LEVELS, Wall, moving, wall
+from simulator.wall import LEVELS, Wall, moving, wall_of
 from tests.simulator.books import DAI, ETH, USD, Account, make_snapshot
 from tests.simulator.command import strict_json, unwind
 from tests.simulator.oracle_trees import MORE, RATE, WST, capped_rate, feed, with_trees
@@ -38,17 +38,17 @@ def rows(found: Wall, direction: str, pairs: str) -> pd.DataFrame:
 
 
 def test_what_is_priced_by_a_token_moves_with_it(book: Book) -> None:
-    assert wall(book, ["ETH"]).moving == {"pool": ["ETH", "wstETH"]}
-    assert wall(book, ["wstETH"]).moving == {"pool": ["wstETH"]}
-    assert wall(book, ["usd", DAI.address]).moving == {"pool": ["USD", "DAI"]}
+    assert wall_of(book, ["ETH"]).moving == {"pool": ["ETH", "wstETH"]}
+    assert wall_of(book, ["wstETH"]).moving == {"pool": ["wstETH"]}
+    assert wall_of(book, ["usd", DAI.address]).moving == {"pool": ["USD", "DAI"]}
     plain = open_book(make_snapshot(BOOK, pools=(), assets=MORE))
-    assert (wall(plain, ["ETH"]).unread, wall(book, ["ETH"]).unread) == (["pool"], [])
+    assert (wall_of(plain, ["ETH"]).unread, wall_of(book, ["ETH"]).unread) == (["pool"], [])
     assert moving(plain, [0])[0].tolist() == [True, *[False] * 5], "without a tree nothing is known to follow"
     assert book.outside_usd.tolist() == plain.outside_usd.tolist()
 
 
 def test_an_account_stands_at_the_price_that_liquidates_it(book: Book) -> None:
-    falls = rows(wall(book, ["ETH"]), "falls", "net")
+    falls = rows(wall_of(book, ["ETH"]), "falls", "net")
     # the long account's price is 20,000 / 8.3, 17 % below today's
     critical = 20_000.0 * USD.price_usd / 8.3 / ETH.price_usd - 1.0
     assert -0.20 < critical < -0.15
@@ -57,14 +57,14 @@ def test_an_account_stands_at_the_price_that_liquidates_it(book: Book) -> None:
     assert at.loc[-0.20, "collateral_usd"] == at.loc[-0.20, "moving_usd"] == pytest.approx(10 * ETH.price_usd, rel=1e-6)
     assert at.loc[-0.20, "debt_usd"] == pytest.approx(20_000 * USD.price_usd, rel=1e-6)
     assert at.loc[-0.20, "price_usd"] == pytest.approx(ETH.price_usd * 0.8)
-    rises = rows(wall(book, ["ETH"]), "rises", "net").set_index("move")
+    rises = rows(wall_of(book, ["ETH"]), "rises", "net").set_index("move")
     # 50,000 x 0.781 of dollars against 11 ether: 22 % above
     assert rises.loc[0.25, "accounts"] == 1
     assert rises.loc[0.25, "moving_usd"] == pytest.approx(11 * ETH.price_usd, rel=1e-6)
 
 
 def test_pairs_are_in_the_gross_wall_only(book: Book) -> None:
-    found = wall(book, ["ETH"])
+    found = wall_of(book, ["ETH"])
     net, gross = (rows(found, "falls", pairs).iloc[-1] for pairs in ("net", "gross"))
     assert (net["cumulative_accounts"], gross["cumulative_accounts"]) == (2, 4)
     pairs_usd = 20.0 * 0.5 * ETH.price_usd + 100 * USD.price_usd + 10 * WST.price_usd
@@ -74,7 +74,7 @@ def test_pairs_are_in_the_gross_wall_only(book: Book) -> None:
 
 
 def test_what_is_over_the_edge_today_is_no_part_of_the_wall(book: Book) -> None:
-    found = wall(book, ["ETH"])
+    found = wall_of(book, ["ETH"])
     (now,) = found.now.to_dict("records")
     assert (now["market"], now["accounts"]) == ("pool", 1)
     assert now["collateral_usd"] == pytest.approx(ETH.price_usd, rel=1e-6)
@@ -84,7 +84,7 @@ def test_what_is_over_the_edge_today_is_no_part_of_the_wall(book: Book) -> None:
 @pytest.mark.parametrize("direction", LEVELS)
 @pytest.mark.parametrize("pairs", ["net", "gross"])
 def test_a_wall_is_the_sum_of_its_accounts(book: Book, direction: str, pairs: str) -> None:
-    found = rows(wall(book, ["ETH"]), direction, pairs)
+    found = rows(wall_of(book, ["ETH"]), direction, pairs)
     exposures, prices = book.markets[0].exposures(), book.oracle_usd(0)
     today = value(exposures, prices)
     moves = moving(book, [0])[0]
@@ -103,7 +103,7 @@ def test_a_wall_is_the_sum_of_its_accounts(book: Book, direction: str, pairs: st
 
 
 def test_the_system_is_the_sum_of_its_markets_net_beside_gross(book: Book) -> None:
-    found = wall(book, ["ETH"])
+    found = wall_of(book, ["ETH"])
     table = found.system()
     assert table["move"].tolist() == [round(float(f) - 1.0, 4) for levels in LEVELS.values() for f in levels]
     falls = table[table["direction"] == "falls"]
@@ -114,9 +114,9 @@ def test_the_system_is_the_sum_of_its_markets_net_beside_gross(book: Book) -> No
 
 def test_a_token_that_is_not_there_is_refused(book: Book) -> None:
     with pytest.raises(InputError, match="wall: the snapshot has no token DOGE"):
-        wall(book, ["DOGE"])
+        wall_of(book, ["DOGE"])
     with pytest.raises(InputError, match="name at least one token"):
-        wall(book, [])
+        wall_of(book, [])
 
 
 def test_the_command_prints_the_wall_and_gives_it_as_json(tmp_path: Path) -> None:
