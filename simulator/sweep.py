@@ -163,15 +163,17 @@ def at_risk(exposures: Exposures, prices_usd: FloatArray) -> AtRisk:
         If a price is not a positive number.
     """
     weights = Weights.of(exposures)
-    lanes = _lanes(prices_usd)
+    # vectors that are alike stand side by side, where one bound holds for all of them
+    order = np.argsort(np.log(_checked(prices_usd)).sum(axis=1), kind="stable")
+    lanes = _lanes(prices_usd[order])
     sums = np.zeros((CHUNKS, len(lanes), len(AtRisk._fields), LANES))
     arguments = (exposures.offsets, exposures.reserve, *weights, lanes, lanes.min(axis=2), lanes.max(axis=2), sums)
     with _threads(exposures, prices_usd):
         compiled.fast(_at_risk, parallel=True)(*arguments)
     # one chunk after the other, whatever the number of threads was
-    counted, *dollars = np.add.reduce(sums, axis=0).transpose(1, 0, 2).reshape(len(AtRisk._fields), -1)
-    number = len(prices_usd)
-    return AtRisk(np.rint(counted[:number]).astype(np.int64), *(values[:number] for values in dollars))
+    found = np.empty((len(AtRisk._fields), len(order)))
+    found[:, order] = np.add.reduce(sums, axis=0).transpose(1, 0, 2).reshape(len(found), -1)[:, : len(order)]
+    return AtRisk(np.rint(found[0]).astype(np.int64), *found[1:])
 
 
 def which(exposures: Exposures, prices_usd: FloatArray) -> BoolArray:
@@ -210,7 +212,7 @@ def _checked(prices_usd: FloatArray) -> FloatArray:
 
 def _lanes(prices_usd: FloatArray) -> FloatArray:
     """Price vectors side by side, shape (blocks, reserves, LANES); the last vector fills the last block up."""
-    number, reserves = _checked(prices_usd).shape
+    number, reserves = prices_usd.shape
     blocks = -(-number // LANES)
     rows = np.minimum(np.arange(blocks * LANES), number - 1)
     return np.ascontiguousarray(prices_usd[rows].reshape(blocks, LANES, reserves).transpose(0, 2, 1))
