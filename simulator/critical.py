@@ -11,6 +11,7 @@ up to there say for how much.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,19 +124,18 @@ class Below:
     entering: FloatArray
 
     @classmethod
-    def of(cls, rest: FloatArray, slope: FloatArray, figures: FloatArray) -> Below:
-        """Sort the lines ``rest + slope * f``; `figures` has shape (figures, lines)."""
+    def of(cls, rest: FloatArray, slope: FloatArray, figures: Sequence[FloatArray]) -> Below:
+        """Sort the lines ``rest + slope * f``; rest, slope and each of the figures have shape (lines,)."""
         crossing = np.divide(-rest, slope, out=np.full(len(rest), np.inf), where=slope != 0.0)
         rising = np.flatnonzero(np.where(slope > 0.0, crossing > 0.0, (slope == 0.0) & (rest < 0.0)))
         falling = np.flatnonzero(slope < 0.0)
         rising = rising[np.argsort(crossing[rising], kind="stable")]
         falling = falling[np.argsort(crossing[falling], kind="stable")]
-        none = np.zeros((1, len(figures)))
         return cls(
             leaves=crossing[rising],
             enters=crossing[falling],
-            leaving=np.concatenate([np.cumsum(figures[:, rising[::-1]].T, axis=0)[::-1], none]),
-            entering=np.concatenate([none, np.cumsum(figures[:, falling].T, axis=0)]),
+            leaving=_running(figures, rising[::-1])[::-1],
+            entering=_running(figures, falling),
         )
 
     def at(self, factors: FloatArray) -> FloatArray:
@@ -143,6 +143,14 @@ class Below:
         left = np.searchsorted(self.leaves, factors, side="right")
         entered = np.searchsorted(self.enters, factors, side="left")
         return np.asarray(self.leaving[left] + self.entering[entered])
+
+
+def _running(figures: Sequence[FloatArray], rows: IntArray) -> FloatArray:
+    """Sums over the first none, one, two … of the rows, shape (rows + 1, figures)."""
+    sums = np.zeros((len(rows) + 1, len(figures)))
+    for column, figure in enumerate(figures):
+        np.cumsum(figure[rows], out=sums[1:, column])
+    return sums
 
 
 @dataclass(frozen=True)
@@ -173,8 +181,8 @@ class OneDriver:
         weights = Weights.of(exposures)
         margin, collateral, debt, shortfall = (line(exposures, each, prices_usd, drives) for each in weights)
         return cls(
-            Below.of(*margin, np.stack([np.ones_like(margin[0]), *collateral, *debt])),
-            Below.of(-shortfall[0], -shortfall[1], np.stack(shortfall)),
+            Below.of(*margin, [np.ones_like(margin[0]), *collateral, *debt]),
+            Below.of(-shortfall[0], -shortfall[1], shortfall),
         )
 
     def at(self, factors: FloatArray) -> AtRisk:

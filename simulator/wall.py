@@ -125,8 +125,9 @@ def wall_of(book: Book, tokens: Sequence[str]) -> Wall:
     for number, market in enumerate(book.markets):
         sides = _Sides.of(market.exposures(), book.oracle_usd(number), moved[number])
         over = sides.margin < 0.0
-        standing = sides.figures["falls"][:3, over].sum(axis=1)
-        now.append({"market": market.name} | dict(zip(_FIGURES, _plain(standing), strict=False)))
+        accounts, collateral, debt, _ = (float(figure[over].sum()) for figure in sides.figures["falls"])
+        standing = {"accounts": round(accounts), "collateral_usd": collateral, "debt_usd": debt}
+        now.append({"market": market.name} | standing)
         for direction, factors in LEVELS.items():
             for pairs in ("net", "gross"):
                 cumulative = sides.cumulative(direction, pairs, factors)
@@ -186,12 +187,12 @@ def moving(book: Book, tokens: Sequence[int]) -> list[BoolArray]:
 class _Sides:
     """One market's accounts today: limit and debt, US dollars, of what moves and of the rest; arrays (accounts,).
 
-    `figures` are what an account counts with, by direction, shape (figures, accounts).
+    `figures` are what an account counts with, by direction, in the order of `_FIGURES`.
     """
 
     limit: tuple[FloatArray, FloatArray]
     debt: tuple[FloatArray, FloatArray]
-    figures: dict[str, FloatArray]
+    figures: dict[str, list[FloatArray]]
 
     @classmethod
     def of(cls, exposures: Exposures, prices_usd: FloatArray, moves: BoolArray) -> _Sides:
@@ -200,8 +201,8 @@ class _Sides:
             line(exposures, each, prices_usd, moves)
             for each in (exposures.supplied * exposures.threshold, weights.collateral, weights.debt)
         )
-        common = [np.ones_like(limit[0]), sum(collateral), sum(debt)]
-        figures = {"falls": np.stack([*common, collateral[1]]), "rises": np.stack([*common, debt[1]])}
+        common = [np.ones_like(limit[0]), collateral[0] + collateral[1], debt[0] + debt[1]]
+        figures = {"falls": [*common, collateral[1]], "rises": [*common, debt[1]]}
         return cls(limit, debt, figures)
 
     @property
@@ -220,7 +221,9 @@ class _Sides:
         else:
             rest, slope = limit_rest + limit_moves - debt_rest, -debt_moves
         healthy = self.margin >= 0.0
-        return Below.of(rest[healthy], slope[healthy], self.figures[direction][:, healthy]).at(factors)
+        return Below.of(rest[healthy], slope[healthy], [figure[healthy] for figure in self.figures[direction]]).at(
+            factors
+        )
 
 
 def _plain(figures: FloatArray) -> list[int | float]:
