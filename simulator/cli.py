@@ -277,7 +277,7 @@ def replay(
         if snapshot is not None:
             book.write(snapshot)
     book = snapshot_of(loaded, book)
-    with _progress() as part:
+    with progress_bars() as part:
         run = run_scenario(loaded, book, workers=workers, progress=part("steps"))
         if sensitivity:
             run = _with_sensitivity(run, book, workers, part("sensitivity"))
@@ -310,7 +310,7 @@ def stress(
     _must_be_new(out)
     book = read(snapshot)
     options = {"over_s": over * 60, "steps": steps, "step_s": step, "like": like, "haircut": haircut}
-    with _progress() as part:
+    with progress_bars() as part:
         run = run_shock(book, shock, workers=workers, progress=part("steps"), **options)
         if sensitivity:
             run = _with_sensitivity(run, book, workers, part("sensitivity"))
@@ -350,7 +350,7 @@ def attribute(
 
     from simulator import attribution
 
-    with _progress() as part:
+    with progress_bars() as part:
         found = attribution.attribute(run, snapshot, workers=workers, progress=part("runs"))
     content = json.dumps(asdict(found), indent=2)
     if out is not None:
@@ -382,7 +382,7 @@ def verify(
     from simulator.verify import verify as execute
 
     loaded = read_run(run)
-    with _progress() as part:
+    with progress_bars() as part:
         found = execute(loaded, rpc, part("steps"))
     checks = [asdict(check) for check in found.checks.values()]
     if as_json:
@@ -489,7 +489,7 @@ def _must_be_new(folder: Path | None) -> None:
 def _take(block: int | str | datetime, rpc: str, source: dict[str, Any]) -> Snapshot:
     from protocols.snapshot import snapshot as take
 
-    with _progress() as part:
+    with progress_bars() as part:
         return take(rpc, block, progress=part, **source)
 
 
@@ -599,7 +599,7 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+def progress_bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
     """Progress bars on the terminal, one for each part of the work; silent where there is nobody to see them."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

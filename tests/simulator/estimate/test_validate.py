@@ -1,0 +1,116 @@
+"""Intervals hold the truth as often as they say, and importance sampling is right and worth it. The commands
+``python -m simulator.estimate.validate coverage|importance`` do the same on a larger scale."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.stats import norm
+
+from chain.errors import InputError
+from simulator.estimate.cascading import CascadingBook
+from simulator.estimate.importance import PLAIN_SHARE, Tilt, choose_tilt
+from simulator.estimate.validate import BOOK, SAMPLINGS, coverage, importance, main
+from tests.simulator.estimate import models
+
+
+def test_the_closed_form_is_the_integral() -> None:
+    def loss(z: float) -> float:
+        return float(BOOK.losses(np.full((1, 1, 1), math.exp(BOOK.volatility * z - BOOK.volatility**2 / 2)))[0, 0])
+
+    def integral(power: int, high: float) -> float:
+        edge = (math.log(BOOK.debt_usd / BOOK.recoverable_usd) + BOOK.volatility**2 / 2) / BOOK.volatility
+        return float(quad(lambda z: loss(z) ** power * norm.pdf(z), -12.0, min(edge, high), epsabs=1e-9)[0])
+
+    assert BOOK.mean == pytest.approx(integral(1, 12.0), rel=1e-8)
+    assert BOOK.standard_error("mean", 0.0, 1) == pytest.approx(math.sqrt(integral(2, 12.0) - BOOK.mean**2), rel=1e-8)
+    for level in (0.95, 0.99, 0.999):
+        z = float(norm.ppf(1.0 - level))
+        assert BOOK.value_at_risk(level) == pytest.approx(loss(z), rel=1e-12)
+        assert BOOK.expected_shortfall(level) == pytest.approx(integral(1, z) / (1.0 - level), rel=1e-8)
+    assert BOOK.value_at_risk(0.5) == 0.0
+    assert BOOK.expected_shortfall(0.5) == pytest.approx(2.0 * BOOK.mean, rel=1e-12)
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_intervals_hold_the_truth_as_often_as_they_say(sampling: str) -> None:
+    seeds = 300
+    rows = coverage(seeds, 4096, sampling, levels=(0.95, 0.99))
+    assert len(rows) == 5
+    slack = 3.0 * math.sqrt(0.95 * 0.05 / seeds)
+    for row in rows:
+        assert row.enough == 1.0
+        assert abs(row.covered - 0.95) < slack + 0.01, row
+        # no way of drawing is worse than independent paths, and theirs is the width of theory
+        assert row.width < 1.2
+        assert sampling != "independent" or row.width > 0.8
+
+
+def test_importance_sampling_of_a_cascade_is_right_and_many_times_as_good() -> None:
+    gain = importance(reference=400_000, repeats=30, paths=4_000)
+    assert gain.efficiency > 20.0
+    assert abs(gain.bias_errors) < 2.0
+    assert gain.effective_size < gain.paths
+
+
+def test_weights_make_up_for_what_was_moved() -> None:
+    shift = np.array([-1.0, 0.5, 0.0])
+    numbers, weights = Tilt(shift).moved(models.uniforms(200_000, 4))
+    error = weights.std() / math.sqrt(len(weights))
+    assert abs(weights.mean() - 1.0) < 4.0 * error
+    assert weights.max() <= 1.0 / PLAIN_SHARE
+    for i in range(3):
+        for edge in (0.05, 0.5, 0.9):
+            below = weights * (numbers[:, i] < edge)
+            assert abs(below.mean() - edge) < 4.0 * below.std() / math.sqrt(len(below))
+    moved = (numbers[:, 0] < 0.05).mean()
+    assert moved == pytest.approx(PLAIN_SHARE * 0.05 + (1 - PLAIN_SHARE) * norm.cdf(norm.ppf(0.05) + 1.0), rel=0.03)
+
+
+def test_a_tilt_goes_where_losses_are_and_the_same_at_every_step() -> None:
+    model = models.gbm(3)
+
+    def losses(prices: np.ndarray) -> np.ndarray:
+        return np.asarray(np.maximum(0.0, 1.0 - prices[:, -1, :1]))
+
+    shift = choose_tilt(model, losses, 1, level=0.999, paths=4_000).shift.reshape(3, 3)
+    assert (shift == shift[0]).all()
+    # the loss is nearly linear in one normal number z, for which E[z (z - q)+] / E[(z - q)+] is this
+    q = float(norm.isf(0.001))
+    wanted = -0.001 / (norm.pdf(q) - 0.001 * q)
+    assert shift[0] * math.sqrt(3.0) == pytest.approx([wanted, 0.0, 0.0], abs=0.15)
+    # where a stretch of a bootstrap starts has no direction
+    assert (choose_tilt(models.bootstrap(), losses, 1, level=0.99, paths=500).shift == 0.0).all()
+
+
+def test_without_a_loss_there_is_no_tail_to_draw_from() -> None:
+    with pytest.raises(InputError, match="none of 500 pilot paths has a loss"):
+        choose_tilt(models.gbm(), lambda prices: np.zeros((len(prices), 1)), 1, level=0.99, paths=500)
+
+
+def test_sales_of_liquidated_collateral_make_the_cascading_book_lose_more() -> None:
+    from dataclasses import replace
+
+    book = CascadingBook.by_hand()
+    calm = replace(book, depth_usd=np.full(5, np.inf))
+    prices = np.linspace(1.0, 0.3, 15)[:, None, None] * np.ones((1, 2, 5))
+    lost, alone = book.losses(prices)[:, 0], calm.losses(prices)[:, 0]
+    worth = prices[:, -1, :1] * book.collateral_usd / book.bonus
+    assert alone == pytest.approx(np.maximum(0.0, book.debt_usd - worth).sum(axis=1), rel=1e-12)
+    assert lost[0] == alone[0] == 0.0
+    assert (lost >= alone).all()
+    assert (lost > 1.2 * alone + 1.0).any()
+
+
+def test_the_command_prints_what_it_found_and_whether_it_is_as_promised(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["importance", "--reference", "400000", "--repeats", "30", "--paths", "4000", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["good"]
+    assert printed["results"][0]["efficiency"] > 20.0
+    # two seeds cannot cover 95 %
+    assert main(["coverage", "--seeds", "2", "--paths", "1024"]) == 1
+    assert "NOT as promised" in capsys.readouterr().out
