@@ -14,6 +14,7 @@ from protocols.lending.aave_v3.importer import import_positions
 from protocols.snapshot import snapshot
 from simulator.attribution import Attribution, attribute
 from simulator.book import read as read_snapshot
+from simulator.estimate.run import BadDebt, estimate
 from simulator.graph.exposure import ExposureGraph
 from simulator.replay import replay
 from simulator.report import write_report
@@ -26,8 +27,8 @@ from simulator.verify import verify
 from simulator.wall import Wall, wall
 
 __all__ = [
-    "Attribution", "ExposureGraph", "InputError", "NodeError", "ReorgError", "Run", "Scenario", "Snapshot",
-    "Sweep", "UnsupportedError", "UnwindError", "Wall", "attribute", "import_positions", "load_scenario", "read_run",
-    "read_snapshot", "replay", "shipped_scenarios", "simulate", "snapshot", "stress", "sweep", "verify", "wall",
+    "Attribution", "BadDebt", "ExposureGraph", "InputError", "NodeError", "ReorgError", "Run", "Scenario", "Snapshot",
+    "Sweep", "UnsupportedError", "UnwindError", "Wall", "attribute", "estimate", "import_positions", "load_scenario",
+    "read_run", "read_snapshot", "replay", "shipped_scenarios", "simulate", "snapshot", "stress", "sweep", "verify", "wall",
     "write_report",
 ]  # fmt: skip

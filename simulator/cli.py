@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from chain.snapshot import Snapshot
+    from simulator.estimate.run import BadDebt
     from simulator.run import Run
     from simulator.summary import Line
 
@@ -287,7 +288,9 @@ def replay(
 @app.command()
 def stress(
     snapshot: Annotated[Path, typer.Argument(help="Snapshot folder.")],
-    shock: Annotated[list[str], typer.Option(help="TOKEN=-40% (several tokens with commas; a rise with +).")],
+    shock: Annotated[
+        list[str] | None, typer.Option(help="TOKEN=-40% (several tokens with commas; a rise with +).")
+    ] = None,
     over: Annotated[float, typer.Option(min=0, help="Minutes that prices take to get there; 0 for one step.")] = 0.0,
     steps: Annotated[int, typer.Option(min=1, help="Number of steps.")] = 60,
     step: Annotated[float, typer.Option(min=0.1, help="Length of a step, seconds.")] = 60.0,
@@ -301,12 +304,47 @@ def stress(
     out: Out = None,
     workers: Workers = None,
     sensitivity: Sensitivity = True,
+    paths: Annotated[
+        int | None, typer.Option(min=1, help="Instead of a shock: economic bad debt over so many random price paths.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="Of paths: gbm, t, garch, merton or bootstrap.")] = "bootstrap",
+    series: Annotated[
+        Path | None, typer.Option(help="Prices that the model is fitted to: CSV or Parquet, time and a column a token.")
+    ] = None,
+    horizon: Annotated[str, typer.Option(help="Length of paths, such as 24h.")] = "24h",
+    follow: Annotated[
+        list[str] | None, typer.Option(help="wstETH=WETH: a token that moves with a column; TOKEN=USD: not at all.")
+    ] = None,
+    peg: Annotated[
+        list[str] | None, typer.Option(help="USDC=USD or stETH=WETH: a column modelled by its gap from its peg.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the paths.")] = 0,
+    sampling: Annotated[str, typer.Option(help="independent, antithetic, sobol or importance.")] = "independent",
+    at: Annotated[str, typer.Option(help="worst: at each path's worst step; end: at its last.")] = "worst",
+    until: Annotated[
+        str | None, typer.Option(help="es99=5%: stop once the 99 % expected shortfall is known within 5 %.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What if these prices moved by so much?"""
+    """What if these prices moved by so much; or, with --paths, as a model says they may?"""
+    from chain.errors import InputError
     from simulator.book import read
     from simulator.stress import stress as run_shock
 
+    if paths is not None:
+        if shock or out is not None:
+            raise InputError("--paths goes with neither --shock nor --out; leave them out")
+        from simulator.estimate import command
+
+        with progress_bars() as part:
+            found = command.run(
+                snapshot, model=model, series=series, paths=paths, horizon=horizon, follow=follow or [], peg=peg or [],
+                stop=until, workers=workers, progress=part("paths"), seed=seed, sampling=sampling, at=at,
+            )  # fmt: skip
+        _show_estimate(found, as_json)
+        return
+    if not shock:
+        raise InputError("give at least one --shock, such as --shock WETH=-40%, or --paths and --series")
     _must_be_new(out)
     book = read(snapshot)
     options = {"over_s": over * 60, "steps": steps, "step_s": step, "like": like, "haircut": haircut}
@@ -505,6 +543,25 @@ def _finish(run: Run, out: Path | None, as_json: bool) -> None:
     _show_run(run, as_json)
     if out is not None and not as_json:
         print(f"run: {out}")
+
+
+def _show_estimate(found: BadDebt, as_json: bool) -> None:
+    from simulator.estimate import command
+
+    statistics, convergence = _records(found.statistics()), _records(found.convergence())
+    if as_json:
+        facts = {**found.facts, "met": found.met, "notes": command.NOTES}
+        print(json.dumps({**facts, "statistics": statistics, "convergence": convergence}, indent=2))
+        return
+    for note in command.NOTES:
+        print(f"note: {note}")
+    print(command.headline(found))
+    _print_table("bad debt, US dollars, with 95 % intervals", command.shown(statistics))
+    _print_table(
+        f"convergence, {found.outputs[0]}: 99 % value at risk and expected shortfall", command.shown(convergence)
+    )
+    if not all(each["enough"] for each in statistics):
+        print("too few: paths beyond that are too few for the interval; take more, or --sampling importance")
 
 
 def _show_run(run: Run, as_json: bool) -> None:

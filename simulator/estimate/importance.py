@@ -20,7 +20,7 @@ from chain.errors import InputError
 from protocols import compiled
 from simulator.estimate.models.draws import Draws, Independent
 from simulator.estimate.models.model import FloatArray, PriceModel
-from simulator.estimate.statistics import Sample, value_at_risk
+from simulator.estimate.statistics import Sample
 
 Losses = Callable[[FloatArray], FloatArray]
 """Prices relative to the start, shape (paths, steps + 1, assets), to losses, shape (paths, outputs). A path's losses
@@ -28,6 +28,10 @@ depend on that path alone."""
 
 PLAIN_SHARE = 0.1
 """Share of paths that stay as they are: weights are 10 at most, and the body of the distribution is still seen."""
+
+
+TINY = 2.0**-53
+"""How near uniform numbers get to 0 and 1."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,7 @@ class Tilt:
         normals = ndtri(uniforms[:, :-1])
         weights = np.empty(len(uniforms))
         compiled.fast(_shift, nogil=True)(normals, uniforms[:, -1].copy(), self.shift, PLAIN_SHARE, weights)
-        tiny = 2.0**-53
-        return np.clip(ndtr(normals), tiny, 1.0 - tiny), weights
+        return np.clip(ndtr(normals), TINY, 1.0 - TINY), weights
 
 
 def _shift(normals: FloatArray, choice: FloatArray, shift: FloatArray, plain: float, weights: FloatArray) -> None:
@@ -112,27 +115,35 @@ def choose_tilt(
     Notes
     -----
     The best density for E[(X - q)+] is in proportion to (x - q)+ times the model's, so these are the weights of the
-    means. The first run has too few paths beyond q, and goes for the worst 2 % instead.
+    means. The first run has too few paths beyond q, and goes for the worst 2 % instead; it is made again with normal
+    numbers 2, 4 and 8 times as large until some path has a loss, since it only has to say where to look next.
 
     Raises
     ------
     InputError
         If no pilot path has a loss.
     """
-    labels = model.labels
-    shift = np.zeros(model.dimension)
-    for number in range(rounds):
-        tilt = Tilt(shift)
-        uniforms, weights = tilt.moved(Independent(seed).uniforms(number * paths, paths, model.dimension + 1))
+    numbers = Independent(seed)
+    shift = _first_guess(model, losses, numbers.uniforms(0, paths, model.dimension), output)
+    for number in range(1, rounds):
+        uniforms, weights = Tilt(shift).moved(numbers.uniforms(number * paths, paths, model.dimension + 1))
         found = losses(model.prices(uniforms))[:, output]
-        aim = level if number else min(level, 0.98)
-        beyond = np.maximum(found - value_at_risk(Sample(found, weights), aim).value, 0.0) * weights
-        if beyond.sum() == 0.0:
-            beyond = found * weights
-        if beyond.sum() == 0.0:
-            raise InputError(f"none of {paths:,} pilot paths has a loss, so there is no tail to draw from")
-        shift = _means(uniforms, beyond, labels)
+        beyond = np.maximum(found - Sample(found, weights).edge(1.0 - level), 0.0) * weights
+        if beyond.any():
+            shift = _means(uniforms, beyond, model.labels)
     return Tilt(shift)
+
+
+def _first_guess(model: PriceModel, losses: Losses, uniforms: FloatArray, output: int) -> FloatArray:
+    from scipy.special import ndtr, ndtri
+
+    for wider in (1.0, 2.0, 4.0, 8.0):
+        widened = np.clip(ndtr(wider * ndtri(uniforms)), TINY, 1.0 - TINY)
+        found = losses(model.prices(widened))[:, output]
+        if (found > 0.0).any():
+            beyond = np.maximum(found - Sample(found).edge(0.02), 0.0)
+            return _means(widened, beyond if beyond.any() else found, model.labels)
+    raise InputError(f"none of {len(uniforms):,} pilot paths has a loss, so there is no tail to draw from")
 
 
 def _means(uniforms: FloatArray, weights: FloatArray, labels: np.ndarray) -> FloatArray:

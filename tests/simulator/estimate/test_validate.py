@@ -92,6 +92,22 @@ def test_without_a_loss_there_is_no_tail_to_draw_from() -> None:
         choose_tilt(models.gbm(), lambda prices: np.zeros((len(prices), 1)), 1, level=0.99, paths=500)
 
 
+def test_a_tail_that_no_plain_pilot_path_reaches_is_found_by_wider_ones() -> None:
+    model = models.gbm(1)
+
+    def losses(prices: np.ndarray) -> np.ndarray:
+        # five and a half standard deviations down
+        return np.asarray(np.maximum(0.0, math.exp(-5.5 * 0.01) - prices[:, -1, :1]))
+
+    shift = choose_tilt(model, losses, 1, level=1.0 - 1e-8, paths=2_000).shift
+    assert -6.3 < shift[0] < -5.3
+    uniforms, weights = Tilt(shift).moved(models.uniforms(20_000, 4))
+    hits = weights * (losses(model.prices(uniforms))[:, 0] > 0)
+    wanted = norm.cdf(-5.5 + 0.005)
+    assert abs(hits.mean() - wanted) < 4.0 * hits.std() / math.sqrt(len(hits))
+    assert hits.std() / math.sqrt(len(hits)) < 0.05 * wanted
+
+
 def test_sales_of_liquidated_collateral_make_the_cascading_book_lose_more() -> None:
     from dataclasses import replace
 

@@ -1,0 +1,222 @@
+"""The estimate: how bad debt is distributed over the paths of a model, and how well that is known."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from chain.errors import InputError
+from chain.snapshot import Snapshot
+from simulator.estimate.importance import Losses, Tilt, choose_tilt, sample_paths
+from simulator.estimate.losses import At, EconomicBadDebt
+from simulator.estimate.models.draws import Antithetic, Draws, Independent, Sobol
+from simulator.estimate.models.model import FloatArray, PriceModel
+from simulator.estimate.statistics import LEVELS, Sample, Until, convergence, measures, row
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Sampling = Literal["independent", "antithetic", "sobol", "importance"]
+REPLICATES = 16
+"""Of Sobol points, for the error; Student's t with 15 degrees of freedom is 9 % wider than the normal interval."""
+_NUMBERS = 2**21
+"""Uniform numbers of the paths that are held at once by a worker, 16 MiB."""
+_FIRST_LOOK = 1_000
+"""Paths below which the stop rule is not asked."""
+
+
+@dataclass(frozen=True)
+class BadDebt:
+    """Bad debt on every path, and what it says of the distribution.
+
+    Attributes
+    ----------
+    outputs
+        What the columns are: all markets together, then each.
+    losses_usd
+        Shape (paths, outputs).
+    weights
+        Shape (paths,): all 1 but for importance sampling.
+    cluster, replicate
+        How paths depend on one another; see `models.draws.Draws`.
+    met
+        Whether the stop rule was met; nothing where there was none.
+    facts
+        How it was made: JSON values.
+    """
+
+    outputs: tuple[str, ...]
+    losses_usd: FloatArray
+    weights: FloatArray
+    cluster: int
+    replicate: int
+    met: bool | None
+    facts: Mapping[str, Any]
+
+    def sample(self, output: str) -> Sample:
+        """The losses of one output; raises InputError if there is none of that name."""
+        if output not in self.outputs:
+            raise InputError(f"the estimate has no {output}; it has {', '.join(self.outputs)}")
+        column = self.losses_usd[:, self.outputs.index(output)]
+        return Sample(np.ascontiguousarray(column), self.weights, self.cluster, self.replicate)
+
+    def statistics(self, confidence: float = 0.95) -> pd.DataFrame:
+        """Every statistic of every output, US dollars; columns output, and those of `statistics.Estimate`."""
+        import pandas as pd
+
+        rows = [
+            {"output": output} | row(one)
+            for output in self.outputs
+            for one in measures(self.sample(output), confidence)
+        ]
+        return pd.DataFrame(rows)
+
+    def convergence(self, output: str | None = None, level: float = 0.99) -> pd.DataFrame:
+        """Estimates from more and more of the paths; see `statistics.convergence`."""
+        import pandas as pd
+
+        return pd.DataFrame(convergence(self.sample(output or self.outputs[0]), level))
+
+
+def estimate(
+    snapshot: Snapshot | Path | str,
+    model: PriceModel,
+    paths: int,
+    *,
+    seed: int = 0,
+    sampling: Sampling = "independent",
+    follow: Mapping[str, str] | None = None,
+    at: At = "worst",
+    until: Until | None = None,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> BadDebt:
+    """Economic bad debt of a snapshot's book over random price paths.
+
+    Parameters
+    ----------
+    snapshot
+        A snapshot, or its folder.
+    model
+        Price paths; it says how many steps they have, and how long.
+    paths
+        How many; at most, where there is a stop rule. For Sobol points 16 times a power of two.
+    seed
+        The same seed gives the same result to the bit, with any number of workers.
+    sampling
+        How paths are drawn. Importance sampling serves the tail of all markets together at the highest level asked for
+        by `until`, else at 99.9 %.
+    follow, at
+        As `losses.EconomicBadDebt.of` takes them.
+    until
+        Stop once it is met, asked at a half, a quarter and so on of the paths.
+    workers
+        Threads; as many as there are processors if absent.
+    progress
+        Called with paths done and to do.
+
+    Raises
+    ------
+    InputError
+        If a token has no price path, or the number of paths or workers is none.
+    """
+    from simulator.book import open_book, opened
+
+    losses = EconomicBadDebt.of(open_book(opened(snapshot)), model.assets, follow=follow, at=at)
+    draws = _draws(sampling, seed, paths)
+    tilt = None
+    if sampling == "importance":
+        # pilot runs must not share their numbers with the estimate
+        pilot = int(np.random.SeedSequence([seed, 1]).generate_state(1, np.uint64)[0])
+        each = max(1_000, min(10_000, 4 * _NUMBERS // max(model.dimension, 1)))
+        tilt = choose_tilt(model, losses, pilot, level=until.level if until else max(LEVELS), paths=each)
+    found, weights = np.empty((paths, len(losses.outputs))), np.empty(paths)
+    done, met = 0, None
+    for size in _looks(paths, draws, until):
+        _fill(model, losses, draws, tilt, (done, size), (found, weights), workers, progress)
+        done = size
+        if until is not None:
+            met = until.met(Sample(found[:done, 0].copy(), weights[:done], draws.cluster, draws.replicate))
+            if met:
+                break
+    facts = {
+        "model": type(model).__name__,
+        "assets": list(model.assets),
+        "steps": model.steps,
+        "step_s": model.step_s,
+        "paths": done,
+        "seed": seed,
+        "sampling": sampling,
+        "at": at,
+        "follow": dict(follow or {}),
+        "effective_size": Sample(found[:done, 0].copy(), weights[:done]).effective_size,
+    }
+    return BadDebt(losses.outputs, found[:done], weights[:done], draws.cluster, draws.replicate, met, facts)
+
+
+def _draws(sampling: Sampling, seed: int, paths: int) -> Draws:
+    if paths < 1:
+        raise InputError(f"the number of paths must be 1 or more, not {paths}")
+    if sampling not in get_args(Sampling):
+        raise InputError(f"paths are drawn {', '.join(get_args(Sampling))}; not {sampling}")
+    if sampling == "antithetic":
+        if paths % 2:
+            raise InputError(f"antithetic paths come in pairs; take {paths + 1} instead of {paths}")
+        return Antithetic(seed)
+    if sampling == "sobol":
+        each = paths // REPLICATES
+        if paths % REPLICATES or each & (each - 1):
+            near = REPLICATES << max(each - 1, 0).bit_length()
+            raise InputError(f"Sobol paths are {REPLICATES} times a power of two; take {near} instead of {paths}")
+        return Sobol(seed, each)
+    return Independent(seed)
+
+
+def _looks(paths: int, draws: Draws, until: Until | None) -> list[int]:
+    """Numbers of paths at which the stop rule is asked, the last all of them."""
+    whole = draws.replicate * REPLICATES // 2 or draws.cluster
+    looks = [paths]
+    while until is not None and (half := looks[0] // 2) >= _FIRST_LOOK and half % whole == 0:
+        looks.insert(0, half)
+    return looks
+
+
+def _fill(
+    model: PriceModel,
+    losses: Losses,
+    draws: Draws,
+    tilt: Tilt | None,
+    span: tuple[int, int],
+    out: tuple[FloatArray, FloatArray],
+    workers: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Losses and weights of the paths of a span, chunk by chunk."""
+    count = os.cpu_count() or 1 if workers is None else workers
+    if count < 1:
+        raise InputError(f"the number of workers must be 1 or more, not {count}")
+    first, end = span
+    found, weights = out
+    size = max(1, min(_NUMBERS // max(model.dimension, 1), -(-(end - first) // (4 * count))))
+
+    def chunk(at: int) -> int:
+        stop = min(at + size, end)
+        prices, weights[at:stop] = sample_paths(model, draws, at, stop - at, tilt)
+        found[at:stop] = losses(prices)
+        return stop - at
+
+    # the first alone: it compiles
+    done = first + chunk(first)
+    with ThreadPoolExecutor(count) as pool:
+        for finished in pool.map(chunk, range(first + size, end, size)):
+            if progress is not None:
+                progress(done, len(weights))
+            done += finished
+    if progress is not None:
+        progress(end, len(weights))
