@@ -51,7 +51,7 @@ def until(text: str) -> Until:
     match = _UNTIL.fullmatch(text.strip())
     if match is None or not 0.0 < float(match[1]) < 100.0 or float(match[2]) == 0.0:
         raise InputError(f"--until {text}: write es99=5% for the 99 % expected shortfall within 5 %")
-    return Until(float(match[1]) / 100.0, float(match[2]) / 100.0)
+    return Until(round(float(match[1]) / 100.0, 12), float(match[2]) / 100.0)
 
 
 def pairs(option: str, texts: Sequence[str]) -> dict[str, str]:

@@ -131,7 +131,8 @@ class EconomicBadDebt:
 
 def _columns(book: Book, assets: Sequence[str], follow: Mapping[str, str]) -> IntArray:
     """Shape (tokens,): 0 for the dollar, 1 and on for the assets, -1 where nothing is known."""
-    known = {DOLLAR.lower(): 0} | {asset.lower(): place for place, asset in enumerate(assets, start=1)}
+    own = {asset.lower(): place for place, asset in enumerate(assets, start=1)}
+    known = {DOLLAR.lower(): 0} | own
     followed = {token.lower(): target for token, target in follow.items()}
     for token, target in follow.items():
         if target.lower() not in known:
@@ -144,8 +145,8 @@ def _columns(book: Book, assets: Sequence[str], follow: Mapping[str, str]) -> In
             if name in followed:
                 out[row] = known[followed[name].lower()]
                 break
-            if name in known:
-                out[row] = known[name]
+            if name in own:
+                out[row] = own[name]
     return out
 
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -167,7 +167,9 @@ def value_at_risk(sample: Sample, level: float, confidence: float = 0.95) -> Est
     if sample.replicate:
         # the points of one set are spread evenly, and those of all sets together are not: no quantile of the whole
         parts = [one.quantile(tail) for one in sample.replicates()]
-        return _estimate(name, level, sample, lambda one: one.quantile(tail), confidence, float(np.mean(parts)))
+        found = _estimate(name, level, sample, lambda one: one.quantile(tail), confidence, float(np.mean(parts)))
+        # a quantile between few points is off by their distance, which a narrow interval need not hold
+        return replace(found, enough=found.enough and tail * sample.replicate >= ENOUGH)
     value = sample.quantile(tail)
     if sample.unweighted and sample.cluster == 1:
         from scipy.stats import binom

@@ -258,9 +258,11 @@ def main(arguments: Sequence[str]) -> int:
         if given.what == "coverage":
             rows = coverage(given.seeds, given.paths or 2**16, given.sampling, progress=progress)
             results = [asdict(row) for row in rows]
-            good = all(0.93 <= row.covered <= 0.97 for row in rows)
+            # what is flagged as too small a sample promises nothing
+            held = [row for row in rows if row.enough == 1.0]
+            good = len(held) > 0 and all(0.93 <= row.covered <= 0.97 for row in held)
             if given.sampling == "independent":
-                good = good and all(0.8 <= row.width <= 1.2 for row in rows)
+                good = good and all(0.8 <= row.width <= 1.2 for row in held)
         else:
             gain = importance(given.reference, given.repeats, given.paths or 10_000, progress=progress)
             results = [asdict(gain)]
