@@ -71,8 +71,9 @@ def test_the_version_is_that_of_the_distribution(tmp_path: Path) -> None:
 
 
 def test_scenarios_lists_what_can_be_replayed(tmp_path: Path) -> None:
-    (row,) = strict_json(unwind("scenarios", "--json", folder=tmp_path).stdout)
-    assert row == {
+    rows = strict_json(unwind("scenarios", "--json", folder=tmp_path).stdout)
+    assert [row["name"] for row in rows] == ["2024-08-05", "2025-11-stream"]
+    assert rows[0] == {
         "name": "2024-08-05",
         "title": "5 August 2024: ETH from 2,904 to 2,111 USD",
         "hours": 40.0,
