@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from chain.errors import InputError
 from chain.snapshot import Snapshot
 from fixtures.stream_2025_11.__main__ import main
 from fixtures.stream_2025_11.build import build
@@ -27,7 +30,7 @@ from simulator.book import read
 from simulator.graph.exposure import ExposureGraph
 from simulator.graph.reach import downstream, upstream
 from simulator.run import Run, simulate
-from simulator.scenario import load_scenario
+from simulator.scenario import Oracles, load_scenario
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 SCENARIO = "2025-11-stream"
@@ -230,6 +233,85 @@ def test_each_price_that_no_oracle_of_the_files_answered_is_noted(
     assert SDEUSD_USDC in {market.id for market in unanswered}
     for market in unanswered:
         assert any(note.startswith(f"{market.name}: oracle's price") for note in after.notes)
+
+
+@needs_data
+def test_an_oracle_that_is_hard_coded_stands_still_without_a_fault(after: Snapshot) -> None:
+    free = load_scenario(SCENARIO).model_copy(update={"oracles": Oracles()})
+    prices = shock(after, free).tables["prices"]
+    published = {row["market"] for row in prices.rows() if row["published"]}
+    assert "deUSD/USDC bd1a" not in published
+    assert {"deUSD/USDC 1c6f", "xUSD.arb1/USDC 9e90"} <= published
+
+
+# --- tables made by hand --------------------------------------------------------------------------------------------
+
+ID = "0xab" + 62 * "0"
+TABLES: dict[str, list[dict[str, Any]]] = {
+    "block1_markets_graphql": [{
+        "market_id": ID, "chain_id": 1, "collateral_symbol": "deUSD", "loan_symbol": "USDC", "lltv": 0.86,
+        "collateral_address": "0xC0", "collateral_decimals": 18, "loan_address": "0x10", "loan_decimals": 6,
+        "oracle_address": "0x0A", "irm_address": "0x1b", "fee": 0.0, "loan_price_usd": 1.0, "collateral_assets": 7,
+        "supply_assets": 2_100_000_000, "borrow_assets": 2_000_000_000, "supply_apy": 3.0, "borrow_apy": 3.0,
+        "supply_shares": 21, "borrow_shares": 1_000_003, "oracle_price_raw": 0,
+    }],
+    "block2_bad_debt_by_market": [{
+        "market_unique_key": ID, "chain_id": 1,
+        "L1_supply_assets": 2_100_000_000, "warning_total_supply_assets": 1_050_000_000,
+    }],
+    "block5_borrower_positions": [
+        {"chain_id": 1, "user_address": "0xA1", "market_unique_key": ID, "borrow_assets_raw": 3, "collateral_raw": 11},
+        {"chain_id": 1, "user_address": "0xA2", "market_unique_key": ID, "borrow_assets_raw": 1, "collateral_raw": 13},
+        {"chain_id": 1, "user_address": "0xA3", "market_unique_key": ID, "borrow_assets_raw": 0, "collateral_raw": 17},
+    ],
+    "block8_plume_borrower_positions": [],
+    "block5_liquidation_events": [
+        {"market_unique_key": ID, "timestamp": 3, "seized_assets": 1, "repaid_assets": 2},
+        {"market_unique_key": ID, "timestamp": 2, "seized_assets": 2 * 10**18, "repaid_assets": 1_916_000},
+        {"market_unique_key": ID, "timestamp": 1, "seized_assets": 10**18, "repaid_assets": 9},
+    ],
+}  # fmt: skip
+
+
+def put(folder: Path, tables: Mapping[str, list[dict[str, Any]]]) -> Path:
+    """Writes tables as a folder of data; returns it."""
+    (folder / MORPHO).mkdir()
+    for name, content in tables.items():
+        with (folder / MORPHO / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(content[0]) if content else ["user_address"])
+            writer.writeheader()
+            writer.writerows(content)
+    return folder
+
+
+def test_debts_are_shares_of_what_the_market_had_lent_at_the_time_of_its_bad_debt(tmp_path: Path) -> None:
+    (market,) = read_markets(put(tmp_path, TABLES), "file")
+    # supply doubled at 300 % a year: half a year, in which debt doubled too
+    assert (market.supply_assets, market.borrow_assets) == (1_100_000_000, 1_000_000_000)
+    assert market.borrowers == [("eth:0xa1", 750_002, 11), ("eth:0xa2", 250_000, 13)]
+    assert (market.name, market.collateral, market.loan) == ("deUSD/USDC ab00", "eth:0xc0", "eth:0x10")
+
+
+def test_a_price_that_no_oracle_answered_is_what_the_last_liquidation_above_dust_was_settled_at(tmp_path: Path) -> None:
+    (market,) = read_markets(put(tmp_path, TABLES), "file")
+    incentive = 1 / (1 - 0.3 * (1 - 0.86))
+    assert market.price_raw / 1e24 == pytest.approx(1.916 * incentive / 2, rel=1e-12)
+    assert "last liquidation" in market.price_from
+
+
+def test_a_market_without_any_price_is_refused_by_its_id(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"market {ID}: the files have no price"):
+        read_markets(put(tmp_path, TABLES | {"block5_liquidation_events": []}), "file")
+
+
+def test_a_market_of_which_there_are_totals_only_has_one_borrower(tmp_path: Path) -> None:
+    (market,) = read_markets(put(tmp_path, TABLES | {"block5_borrower_positions": []}), "file")
+    assert market.borrowers == [("borrowers of 0xab00", 1_000_003, 7)]
+
+
+def test_tables_of_another_shape_are_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="are not those that this was made for: KeyError"):
+        build(put(tmp_path, TABLES | {"block5_borrower_positions": [{"somebody": "0xA1"}]}), "file")
 
 
 def test_without_the_data_the_command_says_which_table_is_missing(
