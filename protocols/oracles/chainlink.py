@@ -14,7 +14,8 @@ from typing import Any
 
 from chain.calls import Call
 from protocols.asking import NOBODY
-from protocols.oracles.kind import Ask, Kind, Slot, addresses
+from protocols.oracles.kind import Kind, addresses
+from protocols.walking import Ask, Slot
 
 ROUND = "latestRoundData()(uint80,int256,uint256,uint256,uint80)"
 """The newest round: id, answer, when it began and when it was published, and the round of the answer."""

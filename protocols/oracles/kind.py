@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from chain.calls import Call
+from protocols.walking import Ask
 
 Parameters = Mapping[str, int | str]
 Answer = Callable[[Mapping[str, int], int], int]
@@ -62,17 +62,6 @@ class Part:
         yield self
         for child in self.children.values():
             yield from child.walk()
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A word of a contract's storage, for what no getter tells."""
-
-    target: str
-    number: int
-
-
-Ask = Call | Slot
 
 
 @dataclass(frozen=True)

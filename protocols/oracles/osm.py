@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from chain.calls import Call
-from protocols.oracles.kind import Answer, Ask, Child, Kind, Part, Slot, addresses, numbers
+from protocols.oracles.kind import Answer, Child, Kind, Part, addresses, numbers
+from protocols.walking import Ask, Slot
 
 _CURRENT_SLOT, _NEXT_SLOT = 3, 4
 """Where ``cur`` and ``nxt`` are kept: their getters answer contracts on a list only."""

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from chain.calls import Call
-from protocols.oracles.kind import Ask, Kind, addresses
+from protocols.oracles.kind import Kind, addresses
+from protocols.walking import Ask
 
 
 def _assets(address: str, found: Mapping[str, Any]) -> dict[str, Ask]:

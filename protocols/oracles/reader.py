@@ -1,7 +1,7 @@
 """Finds out what price feeds are made of: asks each contract which known kind it is, and goes on to its sources.
 
-All contracts of one depth are asked together. Most functions that are tried are not there, so a call that fails is not
-asked again. What a kind's rule does not reproduce from its sources, to the unit, is not believed to be of that kind.
+All contracts of one depth are asked together. What a kind's rule does not reproduce from its sources, to the unit, is
+not believed to be of that kind.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from chain.calls import Call, CallFailed, read
-from chain.node import AT_BLOCK, Block, Node
-from chain.refusals import RpcError
+from chain.calls import Call, CallFailed
+from chain.node import Block, Node
 from protocols.asking import NOBODY
 from protocols.oracles.chainlink import CHAINLINK, PUBLISHED, ROUND, UNKNOWN
-from protocols.oracles.kind import Ask, Child, Kind, Part, Slot
+from protocols.oracles.kind import Child, Kind, Part
 from protocols.oracles.kinds import BY_NAME, KINDS
+from protocols.walking import Ask, Walk, walked
 
 DEPTH = 6
 """Contracts from a feed down to its deepest source; what lies deeper is not looked into."""
@@ -51,23 +51,29 @@ class _Found:
 
 
 def read_trees(node: Node, block: Block, feeds: Sequence[str]) -> dict[str, Part]:
+    """The trees of :func:`walk_trees`, on their own.
+
+    Raises
+    ------
+    NodeError
+        If the node does not answer.
+    """
+    return walked(node, block, walk_trees(block, feeds))
+
+
+def walk_trees(block: Block, feeds: Sequence[str]) -> Walk[dict[str, Part]]:
     """The tree of each price feed.
 
     Parameters
     ----------
-    node, block
-        Where from.
+    block
+        Where it is read.
     feeds
         Contracts that answer for prices.
 
     Returns
     -------
     By feed; without those that give no answer of their own.
-
-    Raises
-    ------
-    NodeError
-        If the node does not answer.
     """
     known: dict[str, _Found] = {}
     level: list[str] = list(dict.fromkeys(feeds))
@@ -75,7 +81,7 @@ def read_trees(node: Node, block: Block, feeds: Sequence[str]) -> dict[str, Part
     for _ in range(DEPTH):
         if not level and not further:
             break
-        probed, read_on = _ask(node, block, level, further)
+        probed, read_on = yield from _ask(level, further)
         for found, values in read_on:
             found.values |= values
         fresh = [_recognised(address, probed[address]) for address in level]
@@ -86,29 +92,18 @@ def read_trees(node: Node, block: Block, feeds: Sequence[str]) -> dict[str, Part
 
 
 def _ask(
-    node: Node, block: Block, addresses: Sequence[str], further: Sequence[tuple[_Found, Mapping[str, Ask]]]
-) -> tuple[dict[str, dict[str, Any]], list[tuple[_Found, dict[str, Any]]]]:
+    addresses: Sequence[str], further: Sequence[tuple[_Found, Mapping[str, Ask]]]
+) -> Walk[tuple[dict[str, dict[str, Any]], list[tuple[_Found, dict[str, Any]]]]]:
     """What contracts answer to every probe, by signature, and what is read on of those that are recognised."""
-    calls = [Call(address, signature) for address in addresses for signature in PROBES]
-    words: list[Slot] = []
-    for _, asks in further:
-        calls += [ask for ask in asks.values() if isinstance(ask, Call)]
-        words += [ask for ask in asks.values() if isinstance(ask, Slot)]
-    answers = iter(read(node, block, calls, require=False, bundle=1000, again=False))
+    probes: list[Ask] = [Call(address, signature) for address in addresses for signature in PROBES]
+    answers = iter((yield [*probes, *(ask for _, asks in further for ask in asks.values())]))
     probed = {address: {s: next(answers) for s in PROBES} for address in addresses}
     probed = {a: {s: v for s, v in told.items() if not isinstance(v, CallFailed)} for a, told in probed.items()}
-    replies = iter(node.read(block, [("eth_getStorageAt", [w.target, hex(w.number), AT_BLOCK]) for w in words]))
     read_on = []
     for found, asks in further:
-        values = {name: next(answers) if isinstance(ask, Call) else _word(next(replies)) for name, ask in asks.items()}
+        values = {name: next(answers) for name in asks}
         read_on.append((found, {name: value for name, value in values.items() if not isinstance(value, CallFailed)}))
     return probed, read_on
-
-
-def _word(reply: Any) -> int:
-    if isinstance(reply, RpcError):
-        raise reply
-    return int(reply, 16)
 
 
 def _recognised(address: str, told: Mapping[str, Any]) -> _Found:

@@ -13,7 +13,8 @@ from typing import Any
 
 from chain.calls import Call
 from protocols.amm.uniswap_v3.ticks import sqrt_price_at_tick
-from protocols.oracles.kind import Answer, Ask, Child, Kind, Part, addresses, numbers
+from protocols.oracles.kind import Answer, Child, Kind, Part, addresses, numbers
+from protocols.walking import Ask
 
 _LOG_TICK = log(1.0001)
 _EDGE = 1e-6
