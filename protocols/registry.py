@@ -1,7 +1,7 @@
-"""The protocols that are there: every folder of `lending` and `amm`. Adding a protocol is adding a folder.
+"""The protocols that are there: every folder of `lending`, `amm` and `tokens`. Adding a protocol is adding a folder.
 
-A folder's ``tables.py`` holds ``SCHEMAS``, the tables it adds to a snapshot, and ``load(snapshot)``, which turns them
-into markets or venues. Its ``reader.py`` fills them from a node.
+A folder's ``tables.py`` holds ``SCHEMAS``, the tables it adds to a snapshot, and but for tokens ``load(snapshot)``,
+which turns them into markets or venues. Its ``reader.py`` fills them from a node.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from typing import Literal
 
 import protocols.amm
 import protocols.lending
+import protocols.tokens
 from chain.errors import UnsupportedError
 from chain.snapshot import Snapshot
 from chain.tables import Schema
 from protocols.amm.interface import Venue
 from protocols.lending.interface import LendingMarket
 
-Family = Literal["lending", "amm"]
-_PATHS = {"lending": protocols.lending.__path__, "amm": protocols.amm.__path__}
+Family = Literal["lending", "amm", "tokens"]
+_PATHS = {"lending": protocols.lending.__path__, "amm": protocols.amm.__path__, "tokens": protocols.tokens.__path__}
 
 
 def names(family: Family) -> list[str]:
@@ -39,7 +40,7 @@ def part(family: Family, protocol: str, name: str) -> ModuleType:
 
 def schemas() -> list[Schema]:
     """Every table that a protocol adds to a snapshot."""
-    families: tuple[Family, Family] = ("lending", "amm")
+    families: tuple[Family, ...] = ("lending", "amm", "tokens")
     return [schema for family in families for name in names(family) for schema in part(family, name, "tables").SCHEMAS]
 
 

@@ -12,13 +12,18 @@ from chain.blocks import block_at
 from chain.deployments import Deployment, load_deployments
 from chain.errors import InputError
 from chain.node import Block, Node, Progress
-from chain.snapshot import ORACLE_PARTS, ORACLES, TOKENS, Snapshot
+from chain.snapshot import CLAIMS, ORACLE_PARTS, ORACLES, TOKENS, Market, Snapshot
 from chain.tables import Schema, Table
 from protocols import registry
 from protocols.catalogue import reader_caveat
-from protocols.oracles.reader import read_trees
+from protocols.oracles.reader import walk_trees
 from protocols.oracles.tables import rows as part_rows
 from protocols.reading import Reading, Rows
+from protocols.tokens import reader as claims
+from protocols.walking import beside, walked
+
+WRAPPED_NATIVE = "wrapped_native"
+"""By what name a deployment has the token that wraps the chain's own currency."""
 
 
 def choose(deployments: Sequence[Deployment], chain_id: int, names: Sequence[str]) -> list[Deployment]:
@@ -125,10 +130,9 @@ def take_snapshot(
     readings = [_read(node, pinned, d, [], progress) for d in chosen if d.family == "lending"]
     tokens = sorted({row["token"] for reading in readings for row in reading.rows[TOKENS]})
     readings += [_read(node, pinned, d, tokens, progress) for d in chosen if d.family == "amm"]
-    feeds = sorted({row["feed"] for reading in readings for row in reading.rows.get(ORACLES, ())})
-    parts = [row for feed, tree in read_trees(node, pinned, feeds).items() for row in part_rows(feed, tree)]
-    node.check_unchanged(pinned)
     markets = tuple(market for reading in readings for market in reading.markets)
+    readings.append(_read_sources_and_claims(node, pinned, readings, markets, chosen))
+    node.check_unchanged(pinned)
     unverified = dict.fromkeys(reader_caveat(market.protocol, market.version) for market in markets)
     return Snapshot(
         chain_id=pinned.chain_id,
@@ -137,8 +141,9 @@ def take_snapshot(
         timestamp=pinned.timestamp,
         origin="node",
         markets=markets,
-        adapters={d.protocol: registry.part(d.family, d.protocol, "tables").ADAPTER for d in chosen},
-        tables=_tables(readings) | {ORACLE_PARTS.name: Table.from_rows(ORACLE_PARTS, parts)},
+        adapters={d.protocol: registry.part(d.family, d.protocol, "tables").ADAPTER for d in chosen}
+        | {CLAIMS.name: claims.ADAPTER},
+        tables=_tables(readings),
         notes=(
             *([f"Not deployed yet at block {pinned.number}: {', '.join(later)}."] if later else []),
             *(caveat for caveat in unverified if caveat),
@@ -158,6 +163,19 @@ def _read(
     return reading
 
 
+def _read_sources_and_claims(
+    node: Node, block: Block, readings: Sequence[Reading], markets: Sequence[Market], chosen: Sequence[Deployment]
+) -> Reading:
+    """What prices are made of and what tokens are claims on: both are walked over side by side, to share requests."""
+    feeds = sorted({row["feed"] for reading in readings for row in reading.rows.get(ORACLES, ())})
+    tokens = {row["token"]: row["symbol"] for reading in readings for row in reading.rows.get(TOKENS, ())}
+    native = next((d.addresses[WRAPPED_NATIVE] for d in chosen if WRAPPED_NATIVE in d.addresses), "")
+    sources, claimed = walk_trees(block, feeds), claims.walk_claims(block.chain_id, tokens, markets, native)
+    trees, rows = walked(node, block, beside(sources, claimed))
+    parts = [row for feed, tree in trees.items() for row in part_rows(feed, tree)]
+    return Reading((), {ORACLE_PARTS: parts, **rows})
+
+
 def _tables(readings: Sequence[Reading]) -> dict[str, Table]:
     """All rows of each table, in the order of its key; a token that several markets list stands once."""
     rows: dict[Schema, Rows] = {}
@@ -165,7 +183,7 @@ def _tables(readings: Sequence[Reading]) -> dict[str, Table]:
         for schema, more in reading.rows.items():
             rows.setdefault(schema, []).extend(more)
     rows[TOKENS] = list({row["token"]: row for row in rows[TOKENS]}.values())
-    keep = {TOKENS, ORACLES}
+    keep = {TOKENS, ORACLES, CLAIMS}
     return {
         schema.name: Table.from_rows(
             schema, sorted(found, key=lambda row: [row[name] for name in schema.key]) if schema in keep else found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from chain.calls import Call, read
 from chain.node import AT_BLOCK, Block, Node
@@ -28,6 +28,7 @@ Ask = Call | Slot
 storage with an int."""
 
 T = TypeVar("T")
+U = TypeVar("U")
 Walk = Generator[Sequence[Ask], Sequence[Any], T]
 
 
@@ -51,6 +52,12 @@ def together(walks: Iterable[Walk[T]]) -> Walk[list[T]]:
         for number, (walk, asks) in round_.items():
             go_on(number, walk, [next(answers) for _ in asks])
     return [results[number] for number in sorted(results)]
+
+
+def beside(one: Walk[T], other: Walk[U]) -> Walk[tuple[T, U]]:
+    """Two walks of different things, as :func:`together` has them."""
+    first, second = yield from together([cast("Walk[T | U]", one), cast("Walk[T | U]", other)])
+    return cast("T", first), cast("U", second)
 
 
 def walked(node: Node, block: Block, walk: Walk[T]) -> T:

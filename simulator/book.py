@@ -169,19 +169,28 @@ def outside_prices(oracles: Table, tokens: Sequence[Token]) -> tuple[dict[str, f
 
 
 def with_claims(known: dict[str, float], claims: Table, tokens: Sequence[Token]) -> dict[str, float]:
-    """The prices that are known, and those of claims on what has a price: the sum of what one whole token is worth at
-    its rates. Claims on what lies off the chain have no price of their own."""
+    """The prices that are known, and those that follow by claims.
+
+    A claim is worth the sum of what one whole token is worth at its rates; one on what lies off the chain has no price
+    of its own. What only claims on it have a price for is worth what the dearest of them implies: a claim may be worth
+    less than what is owed, and none is worth more.
+    """
     unit = {token.address: 10.0**token.decimals for token in tokens}
     parts: dict[str, list[tuple[str, float]]] = {}
     columns = claims.texts("token"), claims.texts("underlying"), claims.ints("amount_raw")
     for token, underlying, amount in zip(*columns, strict=True):
-        parts.setdefault(token, []).append((underlying, amount / unit.get(underlying, 1.0)))
+        if token in unit:
+            parts.setdefault(token, []).append((underlying, amount / unit.get(underlying, 1.0)))
     while True:
         found = {
-            token: sum(amount * known[underlying] for underlying, amount in held)
+            token: sum(rate * known[underlying] for underlying, rate in held)
             for token, held in parts.items()
-            if token in unit and token not in known and all(underlying in known for underlying, _ in held)
+            if token not in known and all(underlying and underlying in known for underlying, _ in held)
         }
+        if not found:
+            for token, ((underlying, rate), *others) in parts.items():
+                if token in known and underlying not in known and rate and not others:
+                    found[underlying] = max(found.get(underlying, 0.0), known[token] / rate)
         if not found:
             return known
         known = known | found

@@ -1,8 +1,8 @@
 """What real contracts answered at one block of a local chain, replayed as a node.
 
 A recording holds, for each contract, what it returns for call data; a call that was not recorded fails the test, but
-for functions that every price feed is tried with to find out what it is, which contracts do not have. It also tells
-what was done to the contracts afterwards on a fork, and what came of it.
+for functions that every price feed and token is tried with to find out what it is, which contracts do not have. It also
+tells what was done to the contracts afterwards on a fork, and what came of it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from chain.calls import Call, encode
-from protocols.oracles.reader import PROBES
+from protocols.oracles import reader as oracles
+from protocols.tokens import reader as claims
 from tests.chain.jsonrpc_server import Contract, FakeChain, Revert
 
-_TRIED = {encode(Call("", signature)) for signature in PROBES}
+_TRIED = {encode(Call("", signature)) for signature in (*oracles.PROBES, *claims.PROBES)}
 FOLDER = Path(__file__).parent / "recordings"
 
 

@@ -1,4 +1,4 @@
-"""A protocol is a folder: whatever lies under `lending` and `amm` with tables is there, and nothing else is."""
+"""A protocol is a folder: whatever lies under a family with tables is there, and nothing else is."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def test_every_protocol_has_tables_a_reader_and_a_version_of_both() -> None:
 def test_tables_are_named_after_their_protocol_and_no_name_is_used_twice() -> None:
     found: list[Schema] = registry.schemas()
     names = [schema.name for schema in found]
-    assert all(name.split(".")[0] in registry.names("lending") + registry.names("amm") for name in names)
+    folders = [name for family in (*FAMILIES, "tokens") for name in registry.names(family)]
+    assert all(name.split(".")[0] in folders for name in names)
     assert len({*names, *(schema.name for schema in SHARED)}) == len(names) + len(SHARED)
     for schema in found:
         columns = [column.name for column in schema.columns]
