@@ -57,15 +57,16 @@ def files(verified_by: str) -> tuple[str, ...]:
 
 
 def catalogue() -> dict[str, tuple[Entry, ...]]:
-    """Every entry, by the protocol's folder (``lending/aave_v3``), in alphabetical order within a family; price sources
-    come last."""
+    """Every entry, by the protocol's folder (``lending/aave_v3``), in alphabetical order within a family; kinds of
+    claims and price sources, which have no folders, come last."""
     found: dict[str, tuple[Entry, ...]] = {}
     for family in (protocols.lending, protocols.amm, protocols.tokens):
         for module in pkgutil.iter_modules(family.__path__, f"{family.__name__}."):
             if module.ispkg and find_spec(f"{module.name}.catalogue"):
                 folder = module.name.removeprefix("protocols.").replace(".", "/")
                 found[folder] = import_module(f"{module.name}.catalogue").CATALOGUE
-    return found | {"oracles": import_module("protocols.oracles.catalogue").CATALOGUE}
+    last = ("tokens", "oracles")
+    return found | {folder: import_module(f"protocols.{folder}.catalogue").CATALOGUE for folder in last}
 
 
 def reader_caveat(protocol: str, version: str) -> str:

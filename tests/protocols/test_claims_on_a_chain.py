@@ -19,12 +19,16 @@ from protocols.lending.morpho_blue.tables import load as load_morpho
 from protocols.snapshot import take_snapshot
 from protocols.tokens.aave import static_assets
 from protocols.tokens.losses import load, rate_after_loss
+from protocols.tokens.reader import walk_claims
+from protocols.walking import walked
 from simulator.book import open_book
 from simulator.book import read as read_back
 from simulator.graph.exposure import ExposureGraph
 
 pytestmark = pytest.mark.localchain
 CONVERT = "convertToAssets(uint256)(uint256)"
+# keccak256("Transfer(address,address,uint256)")
+TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 
 
 class Deployed(NamedTuple):
@@ -99,6 +103,12 @@ def answers(deployed: Deployed, node: Node, *calls: Call) -> list[Any]:
     return read(node, node.pin(deployed.block), list(calls))
 
 
+def now(deployed: Deployed, *calls: Call) -> list[Any]:
+    """What contracts answer in a last block that will be undone, to a node of its own."""
+    with Node(deployed.chain.url, cache_dir=None) as fresh:
+        return read(fresh, fresh.pin("latest"), list(calls))
+
+
 # --- what is read -------------------------------------------------------------------------------------------------
 
 
@@ -151,6 +161,25 @@ def test_a_static_tokens_rule_is_what_it_answers_for_any_amount(deployed: Deploy
     amounts = (0, 1, 3, 10**8 - 1, 123_456_789_012_345)
     income, *worth = answers(deployed, node, index, *(Call(static.share, CONVERT, (n,)) for n in amounts))
     assert [static_assets(n, income) for n in amounts] == worth
+
+
+def test_a_share_of_a_pair_is_worth_what_burning_it_pays(deployed: Deployed, node: Node) -> None:
+    chain, block = deployed.chain, node.pin(deployed.block)
+    exchange, pair = next((e, a) for e, a in chain.pools.items() if (e.fee, e.quote) == (0, "DAI"))
+    coins = {chain.reserves[symbol].address.lower(): symbol for symbol in (exchange.base, exchange.quote)}
+    walk = walk_claims(chain.chain_id, {pair.lower(): "pair", **coins}, (), "")
+    rows = walked(node, block, walk)[CLAIMS]
+    assert {(row["token"], row["kind"], row["issuer"]) for row in rows} == {(pair.lower(), "uniswap_v2", pair.lower())}
+    moved = {"address": pair, "fromBlock": "0x0", "topics": [TRANSFER]}
+    owner = "0x" + chain.node.call("eth_getLogs", moved)[-1]["topics"][2][-40:]
+    with undone(chain.node):
+        data = "0x" + calldata("transfer(address,uint256)", pair, 10**18).hex()
+        asked = {"from": owner, "to": pair, "data": data, "gasPrice": "0x0", "gas": hex(5_000_000)}
+        chain.node.call("anvil_impersonateAccount", owner)
+        chain.node.call("eth_sendTransaction", asked)
+        chain.node.call("evm_mine")
+        (paid,) = now(deployed, Call(pair, "burn(address)(uint256,uint256)", (chain.admin,)))
+    assert [row["amount_raw"] for row in sorted(rows, key=lambda row: int(row["underlying"], 16))] == list(paid)
 
 
 # --- what it is worth ---------------------------------------------------------------------------------------------
@@ -213,11 +242,8 @@ def test_a_loss_of_the_vault_is_in_the_next_answer_to_the_unit(
         sent = chain.call("eth_sendTransaction", asked)
         chain.call("evm_mine")
         assert chain.call("eth_getTransactionReceipt", sent)["status"] == "0x1"
-        after, worth = read(
-            node,
-            node.pin("latest"),
-            [Call(vault.share, "totalAssets()(uint256)"), Call(vault.share, CONVERT, (terms.unit_raw,))],
-        )
+        convert = Call(vault.share, CONVERT, (terms.unit_raw,))
+        after, worth = now(deployed, Call(vault.share, "totalAssets()(uint256)"), convert)
     assert rate_after_loss(terms, terms.backing_raw - after) == worth < terms.amount_raw
 
 

@@ -12,7 +12,7 @@ from chain.calls import Call, read
 from chain.errors import UnsupportedError
 from chain.fork import Fork, Reverted
 from chain.node import Block, Node
-from chain.snapshot import Snapshot
+from chain.snapshot import CLAIMS, Snapshot
 from fixtures.localchain import LocalChain, local_chain, undone
 from fixtures.localchain.sender import Sender
 from fixtures.localchain.venus import BPS, MAJORS, MARKETS, POOLS, STABLECOINS, TREASURY_SHARE, Venus, deploy_venus
@@ -23,6 +23,8 @@ from protocols.lending.venus_core.market import VenusCoreMarket
 from protocols.lending.venus_core.onfork import OnFork
 from protocols.lending.venus_core.tables import load
 from protocols.snapshot import take_snapshot
+from protocols.tokens.reader import walk_claims
+from protocols.walking import walked
 from simulator.book import read as read_snapshot
 from simulator.stress import stress
 from simulator.verify import verify
@@ -82,6 +84,23 @@ def snapshot(deployed: Deployed, node: Node) -> Snapshot:
 @pytest.fixture(scope="module")
 def market(snapshot: Snapshot) -> VenusCoreMarket:
     return load(snapshot)[0]
+
+
+def test_a_claim_on_a_market_is_worth_its_stored_rate_and_the_market_owes_it(
+    deployed: Deployed, node: Node, block: Block, snapshot: Snapshot
+) -> None:
+    symbols = {row["token"]: row["symbol"] for row in snapshot.tables["tokens"].rows()}
+    tokens = symbols | {claim.lower(): f"v{symbol}" for symbol, claim in deployed.venus.markets.items()}
+    walk = walk_claims(block.chain_id, tokens, snapshot.markets, "")
+    claims = {row["token"]: row for row in walked(node, block, walk)[CLAIMS]}
+    assert claims.keys() == tokens.keys() - symbols.keys()
+    for token, row in claims.items():
+        names = ("exchangeRateStored", "totalSupply", "getCash", "totalBorrows", "totalReserves")
+        rate, supply, cash, borrows, reserves = read(node, block, [Call(token, f"{n}()(uint256)") for n in names])
+        assert f"v{symbols[row['underlying']]}" == tokens[token]
+        assert (row["kind"], row["issuer"], row["losses"]) == ("compound_v2", "venus", "at withdrawal")
+        assert row["amount_raw"] == rate * 10**8 // 10**18 > 0
+        assert (row["supply_raw"], row["backing_raw"]) == (supply, cash + borrows - reserves)
 
 
 def test_the_version_is_found_out_from_the_contracts(market: VenusCoreMarket) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from protocols.catalogue import NONE, Entry
+from protocols.catalogue import Entry
 
-_LIMITS = ("rules only: no vault is read from a chain or stepped in a run",)
+_LIMITS = (
+    "vaults whose shares lending markets list, with their queues, caps and allocations; none is stepped in a run",
+    "interest since the last interaction with a market is in the share's rate and not in the allocations",
+)
 CATALOGUE = (
-    Entry("MetaMorpho", "1.0", NONE, recorded=("metamorpho",), limits=_LIMITS),
-    Entry("MetaMorpho", "1.1", NONE, recorded=("metamorpho",), limits=_LIMITS),
+    Entry("MetaMorpho", "1.0", recorded=("metamorpho",), limits=_LIMITS),
+    Entry("MetaMorpho", "1.1", recorded=("metamorpho",), limits=_LIMITS),
 )
