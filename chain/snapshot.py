@@ -64,7 +64,7 @@ CLAIMS = Schema(
     (
         Column("token", "text", "address of the token that is a claim"),
         Column("underlying", "text", "address of what it is a claim on; empty for what lies off the chain"),
-        Column("kind", "text", "folder of the token's protocol under protocols/tokens"),
+        Column("kind", "text", "kind of claim, as protocols/tokens names it"),
         Column("issuer", "text", "who owes it: the name of a market of the snapshot, or a contract's address"),
         Column("amount_raw", "uint256", "smallest units of the underlying that one whole token is worth at its rate"),
         Column("supply_raw", "uint256", "smallest units of the token that there are"),

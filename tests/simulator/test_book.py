@@ -15,6 +15,7 @@ from chain.snapshot import ORACLES, Snapshot
 from chain.tables import Table
 from simulator.book import open_book, read, value
 from tests.simulator.books import ASSETS, BTC, DAI, ETH, MARKET, START, USD, Account, make_snapshot
+from tests.simulator.graph.toys import Claim, Coin, Toy, snapshot_of
 
 MIXED = {
     "a": Account({"ETH": 10.0, "BTC": 0.7}, {"USD": 31_000.0, "DAI": 9_000.0}),
@@ -67,6 +68,23 @@ def test_a_token_that_nobody_prices_is_named() -> None:
     rows = snapshot.tables["oracles"].rows()
     with pytest.raises(InputError, match=r"no oracle of the snapshot prices BTC \(0x22\)"):
         open_book(with_oracles(snapshot, [rows[0], *rows[2:]]))
+
+
+def test_what_no_oracle_prices_is_worth_what_it_is_a_claim_on_or_what_the_dearest_claim_on_it_says() -> None:
+    coins = [Coin("ETH", 2_000.0), Coin("stETH"), Coin("wstETH", 2_400.0), Coin("PT", 1_900.0), Coin("share", None, 8)]
+    claims = [
+        Claim("wstETH", "stETH", 1.25, 9.0, "0xw"),
+        Claim("PT", "stETH", 1.0, 9.0, "0xp"),
+        Claim("share", "stETH", 0.5, 9.0, "0xs"),
+    ]
+    book = open_book(snapshot_of(Toy(coins, claims)))
+    worth = {token.symbol: price for token, price in zip(book.tokens, book.outside_usd, strict=True)}
+    assert worth == {"ETH": 2_000.0, "stETH": 1_920.0, "wstETH": 2_400.0, "PT": 1_900.0, "share": 960.0}
+
+
+def test_a_claim_on_what_lies_off_the_chain_has_no_price_of_its_own() -> None:
+    with pytest.raises(InputError, match="USDX"):
+        open_book(snapshot_of(Toy([Coin("ETH", 2_000.0), Coin("USDX")], [Claim("USDX", "", 1.0, 9.0, "0xi")])))
 
 
 def test_a_token_goes_by_symbol_and_address_in_lower_case() -> None:

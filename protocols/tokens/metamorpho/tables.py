@@ -75,7 +75,7 @@ def losses(snapshot: Snapshot, bad_debt_raw: dict[str, int]) -> list[dict[str, A
     found = []
     for row in snapshot.tables[ALLOCATIONS.name].rows():
         total = row["market_supply_assets"]
-        gone = min(bad_debt_raw.get(row["market"], 0), total)
+        gone = min(bad_debt_raw.get(row["market"], 0), total) if row["market"] else 0
         amount = int(lost(row["supply_shares"], total, row["market_supply_shares"], gone))
         if amount:
             found.append({"vault": row["vault"], "market": row["market"], "lost_raw": amount})
