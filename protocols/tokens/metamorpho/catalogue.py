@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from protocols.catalogue import Entry
+from protocols.catalogue import RECORDED, Entry
 
 _LIMITS = (
     "vaults whose shares lending markets list, with their queues, caps and allocations; none is stepped in a run",
     "interest since the last interaction with a market is in the share's rate and not in the allocations",
 )
 CATALOGUE = (
-    Entry("MetaMorpho", "1.0", recorded=("metamorpho",), limits=_LIMITS),
-    Entry("MetaMorpho", "1.1", recorded=("metamorpho",), limits=_LIMITS),
+    Entry("MetaMorpho", "1.0", RECORDED, "test_metamorpho_reader", ("metamorpho",), _LIMITS),
+    Entry("MetaMorpho", "1.1", RECORDED, "test_metamorpho_reader", ("metamorpho",), _LIMITS),
 )
