@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -58,6 +58,10 @@ class Book:
         Symbols of stablecoins that are taken for a dollar, because no oracle of the snapshot prices them in dollars.
     trees
         What the price of a token is made of, by market name and token address; empty where that was not looked into.
+    claims
+        What tokens are claims on, as the snapshot has it; None where it does not say.
+    redeemed
+        What an exchange rate in a price answers now; what it answered at the start, unless issuers have lost something.
     """
 
     tokens: list[Token]
@@ -67,6 +71,8 @@ class Book:
     timestamp: int
     assumed: list[str]
     trees: Mapping[tuple[str, str], Part] = field(default_factory=dict)
+    claims: Table | None = None
+    redeemed: Callable[[Part], int] = lambda part: part.answer_raw
 
     @cached_property
     def token_row(self) -> dict[str, int]:
@@ -130,6 +136,7 @@ def open_book(snapshot: Snapshot) -> Book:
         timestamp=snapshot.timestamp,
         assumed=assumed,
         trees=load_trees(snapshot),
+        claims=snapshot.tables.get(CLAIMS.name),
     )
 
 

@@ -20,6 +20,9 @@ from simulator.book import Book, value
 from simulator.congestion import Congestion
 from simulator.generations import Generations
 from simulator.liquidators import Inventory, Plan, best_plan, congested
+from simulator.losses.freezes import Freezes
+from simulator.losses.runs import Runs
+from simulator.losses.spread import Spread
 from simulator.market.impact import PriceImpact
 from simulator.market.orderbook import order_books
 from simulator.market.routes import Hop, Router
@@ -44,6 +47,10 @@ class Record:
     withdrawals: list[Row] = field(default_factory=list)
     liquidity: list[Row] = field(default_factory=list)
     venues: list[Row] = field(default_factory=list)
+    losses: list[Row] = field(default_factory=list)
+    marks: list[Row] = field(default_factory=list)
+    exits: list[Row] = field(default_factory=list)
+    exit_times: list[Row] = field(default_factory=list)
 
 
 class Cascade:
@@ -82,6 +89,10 @@ class Cascade:
         self._path = scenario.relative_prices(names) * book.outside_usd
         self._impact = PriceImpact(book, self.router.sides, scenario.venues, self._path, scenario.step_s)
         self._started = book.timestamp
+        rules, where = scenario.contagion, f"scenario {scenario.name}"
+        self._spread = Spread(book, rules, where)
+        self._freezes = Freezes(book, rules, where)
+        self._runs = Runs(book, rules, self._spread, self._freezes, scenario.step_s, where)
         self._oracles = [
             [self._oracle(row, reserve, published) for reserve, published in enumerate(published_at[row])]
             for row in range(len(book.markets))
@@ -100,7 +111,8 @@ class Cascade:
             self.book.timestamp = self._started + round(step * self.scenario.step_s)
             for market in self.book.markets:
                 market.advance(self.book.timestamp)
-            self._impact.set_outside(step)
+            self._marks = self._spread.remark(step, self._elapsed_s)
+            self._impact.set_outside(step, self._marks)
             self.router.advance(self.book.timestamp)
             congestion = self._congestion.watch(self.book.timestamp, self.book.outside_usd)
             self._behaviour = congested(self.scenario.liquidators, congestion)
@@ -109,10 +121,13 @@ class Cascade:
             if not self._down:
                 self._arbitrage(step)
                 self._withdraw(step)
+                self._runs.leave(step, self._elapsed_s)
             self._publish(step)
             self._liquidate(step)
             if progress:
                 progress(step, self.scenario.steps)
+        self.record.losses, self.record.marks = self._spread.losses, self._spread.marks
+        self.record.exits, self.record.exit_times = self._runs.exits, self._runs.exit_times()
         return self.record
 
     def _oracle(self, row: int, reserve: int, published_at: float) -> Oracle | None:
@@ -122,10 +137,15 @@ class Cascade:
         return Oracle(self.book, self.scenario.oracles, row, reserve, published_at)
 
     @property
+    def _elapsed_s(self) -> int:
+        """Seconds since the start."""
+        return self.book.timestamp - self._started
+
+    @property
     def _down(self) -> bool:
         """Whether the chain makes no blocks now."""
         outage = self.scenario.oracles.sequencer
-        return outage is not None and outage.down(self.book.timestamp - self._started)
+        return outage is not None and outage.down(self._elapsed_s)
 
     # --- the parts of a step ------------------------------------------------------------------------------------
 
@@ -157,7 +177,7 @@ class Cascade:
     def _publish(self, step: int) -> None:
         """Let every feed speak that has something to say."""
         if not self._down:
-            self._generations.publish(self._path[step])
+            self._generations.publish(self._path[step] * self._marks)
         for row, (market, tokens) in enumerate(zip(self.book.markets, self.book.market_tokens, strict=True)):
             for reserve, (token, oracle) in enumerate(zip(tokens, self._oracles[row], strict=True)):
                 published = None if oracle is None or self._down else oracle.report(self.book.timestamp)
@@ -236,7 +256,7 @@ class Cascade:
         """Let keepers do what pays nobody (Comet's absorb); returns the accounts that there is no offer for."""
         unoffered = set()
         for row, account in accounts:
-            offers = self.book.markets[row].offers(account)
+            offers = self._offers(row, account)
             if not offers:
                 unoffered.add((row, account))
             for offer in offers:
@@ -279,11 +299,20 @@ class Cascade:
 
     def _plan(self, market: int, account: int) -> Plan | None:
         own_usd = self._inventory.room_usd if self._limited(market) else inf
-        return best_plan(self.book, self.router, self._liquidators[market], market, account, own_usd, self._handed_back)
+        behaviour = self._liquidators[market]
+        return best_plan(self.book, self.router, behaviour, market, account, own_usd, self._handed_back, self._closed)
 
     def _limited(self, market: int) -> bool:
         """Whether liquidators of a market can hold only so much."""
         return self._liquidators[market].inventory_usd is not None
+
+    def _offers(self, market: int, account: int) -> list[Offer]:
+        """What may be done to an account now, but for what stands still."""
+        return [offer for offer in self.book.markets[market].offers(account) if not self._closed(market, offer)]
+
+    def _closed(self, market: int, offer: Offer) -> bool:
+        """Whether a freeze holds one side of an offer."""
+        return any(self._freezes.holds(market, side, self._elapsed_s) for side in (offer.collateral, offer.debt))
 
     def _handed_back(self, market: int, offer: Offer) -> float:
         """Share of a liquidation's profit that goes to whoever auctions the right to act on its prices first."""
@@ -413,7 +442,7 @@ class Cascade:
             elif (row, account) not in ready:
                 outcome = "not noticed"
             # an offer ends only with what others take of the cash, which markets may share
-            elif (row, account) in unoffered or (taken and not self.book.markets[row].offers(account)):
+            elif (row, account) in unoffered or (taken and not self._offers(row, account)):
                 outcome = "no offer"
             else:
                 outcome = "no block space" if self._full(done) else "no profit"

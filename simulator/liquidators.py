@@ -97,19 +97,21 @@ def best_plan(
     account: int,
     own_usd: float = inf,
     handed_back: Callable[[int, Offer], float] = lambda _market, _offer: 0.0,
+    closed: Callable[[int, Offer], bool] = lambda _market, _offer: False,
 ) -> Plan | None:
     """The most profitable liquidation of an account now (-1: purchase from the market), or None where nothing pays.
 
     Collateral is turned into the debt asset, which is thereby bought: in the pools at once, so that the repayment can
     be borrowed for a fee, or outside later, for which there are `own_usd` (see :class:`Inventory`).
-    `handed_back` says what share of an offer's profit an auction takes (market, offer).
+    `handed_back` says what share of an offer's profit an auction takes, `closed` which offers nobody may take now
+    (market, offer).
     """
     state = book.markets[market]
     offers = state.offers(account) if account >= 0 else state.standing_offers()
     plans = [
         _best_size(book, router, behaviour, market, offer, own_usd if outside else None)
         for offer in offers
-        if not offer.unpaid
+        if not (offer.unpaid or closed(market, offer))
         for outside in {"pools": (False,), "outside": (True,), "best": (False, True)}[behaviour.sell]
     ]
     best = max((plan for plan in plans if plan), key=lambda plan: plan.profit_usd, default=None)

@@ -2,8 +2,9 @@
 
 A leaf that is a feed watches the outside price of what it says it quotes: ETH / USD in the price of wstETH follows
 ETH, and wstETH's own market does not move it. Where what it quotes is no token of the book, it follows the outside
-price of the token that is priced, or stays where another leaf follows that. Exchange rates and fixed prices stay.
-Everything above the leaves is computed by the rules of `protocols.oracles`, in integers.
+price of the token that is priced, or stays where another leaf follows that. Fixed prices stay, and so do exchange
+rates, unless their issuer loses something (`simulator.losses`). Everything above the leaves is computed by the rules of
+`protocols.oracles`, in integers.
 """
 
 from __future__ import annotations
@@ -189,12 +190,16 @@ class _Leaf(_Source):
 
 @dataclass
 class _Still(_Source):
-    """A leaf that stays: a fixed price, or an exchange rate but for faults."""
+    """A leaf that no market moves: a fixed price, or an exchange rate, which faults and its issuer's losses move."""
 
     faults: Sequence[OracleFault] = ()
     started: int = 0
+    redeemed: Callable[[], int] | None = None
 
     def answer(self, now: int) -> int:
+        if self.redeemed is not None:
+            before, self.answer_raw = self.answer_raw, self.redeemed()
+            self.spoke = self.answer_raw != before
         factor = 1.0
         for fault in self.faults:
             factor *= (fault.value or 1.0) if fault.active(now - self.started) else 1.0
@@ -245,8 +250,13 @@ class _Plant:
             return _Computed(part.answer_raw, rule=kind.start(part, self.book.timestamp), children=children)
         if (of := self.followed.get(id(part))) is not None:
             return self.feed(part, part.unit, of) if kind.watching == "feed" else self.pool(part, of)
-        faults = [f for f in self.own_faults if f.kind == _OF_RATES] if part.kind in _RATES else []
-        return _Still(part.answer_raw, faults=faults, started=self.book.timestamp)
+        if part.kind not in _RATES:
+            return _Still(part.answer_raw)
+        faults = [f for f in self.own_faults if f.kind == _OF_RATES]
+        # a leaf that follows the token itself has the loss in what it follows
+        carried = any(of is not None and of.own for of in self.followed.values())
+        redeemed = None if carried else lambda: self.book.redeemed(part)
+        return _Still(part.answer_raw, faults=faults, started=self.book.timestamp, redeemed=redeemed)
 
     def feed(self, part: Part, unit: int, of: Watched) -> _Leaf:
         """A leaf that speaks by deviation and heartbeat."""

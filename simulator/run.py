@@ -93,8 +93,8 @@ LIQUIDATABLE = _schema(
         (
             "outcome",
             "text",
-            "liquidated; or why nobody did: not noticed (yet), no offer (its rules or its cash allow none), no profit, "
-            "no block space",
+            "liquidated; or why nobody did: not noticed (yet), no offer (its rules, its cash or a freeze allow none), "
+            "no profit, no block space",
         ),
     ],
 )
@@ -186,6 +186,58 @@ VENUES = _schema(
         ("consumed", "float64", "share of what the pool could pay out of it that liquidators took in the step"),
     ],
 )
+LOSSES = _schema(
+    "losses",
+    ["step", "market", "token"],
+    [
+        ("step", "int64", "in which it counts; it was written off in the step before"),
+        _MARKET,
+        _TOKEN,
+        ("amount_raw", "uint256", "debt written off, smallest units"),
+        ("module_usd", "float64", "of it slashed from the safety module, US dollars at the outside price then"),
+        ("surplus_usd", "float64", "of it paid by the protocol's surplus, in the same dollars"),
+        ("insurance_usd", "float64", "of it paid by insurance, in the same dollars"),
+        ("holders_usd", "float64", "what is left to those who hold claims, in the same dollars"),
+    ],
+)
+MARKS = _schema(
+    "marks",
+    ["step", "token"],
+    [
+        _STEP,
+        ("token", "text", "address; only tokens of which something is lost, or may be"),
+        ("greatest", "float64", "worth over that at the start, for what issuers have lost: the greatest solution"),
+        (
+            "least",
+            "float64",
+            "the least solution, below it where claims go round in a circle; the run is on the greatest",
+        ),
+    ],
+)
+EXITS = _schema(
+    "exits",
+    ["step", "market", "token"],
+    [
+        _STEP,
+        _MARKET,
+        _TOKEN,
+        ("demanded_raw", "uint256", "what suppliers asked for in the step, smallest units"),
+        ("served_raw", "uint256", "what they were paid, smallest units"),
+        ("waiting_raw", "uint256", "what they have asked for and still wait for, smallest units"),
+        ("utilisation", "float64", "share of the reserve that is lent, after it"),
+    ],
+)
+EXIT_TIMES = _schema(
+    "exit_times",
+    ["market", "token", "tenths"],
+    [
+        _MARKET,
+        _TOKEN,
+        ("tenths", "int64", "size of the supplier at the head of the line, tenths of all who may leave"),
+        ("amount_raw", "uint256", "the same, smallest units"),
+        ("seconds", "float64", "from the beginning of the run on suppliers to when it is out; infinite if it never is"),
+    ],
+)
 ACCOUNTS = _schema(
     "accounts",
     ["market", "account"],
@@ -254,7 +306,10 @@ _FACTS = (
     *("snapshot", "scenario", "scenario_digest", "seed", "versions", "notes"),
     *("markets", "feeds", "symbols", "decimals", "outside_usd"),
 )
-_RECORDED = (STEPS, PRICES, LIQUIDATABLE, LIQUIDATIONS, DEFICITS, SWAPS, WITHDRAWALS, LIQUIDITY, VENUES)
+_RECORDED = (
+    *(STEPS, PRICES, LIQUIDATABLE, LIQUIDATIONS, DEFICITS, SWAPS, WITHDRAWALS, LIQUIDITY, VENUES),
+    *(LOSSES, MARKS, EXITS, EXIT_TIMES),
+)
 """Tables whose rows the cascade writes itself."""
 SCHEMAS = {s.name: s for s in (*_RECORDED, ACCOUNTS, RESERVES, TERMS, SENSITIVITY)}
 

@@ -15,19 +15,14 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from chain.errors import InputError
+from simulator.losses.shocks import Contagion
+from simulator.parts import NotNegative, Positive, Price, Share
+from simulator.parts import Part as _Part
 
 FloatArray = npt.NDArray[np.float64]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-Price = Annotated[float, Field(gt=0.0, le=1e12)]
-NotNegative = Annotated[float, Field(ge=0.0)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class PricePath(_Part):
@@ -252,6 +247,7 @@ class Scenario(_Part):
     oracles: Oracles = Field(default_factory=Oracles)
     liquidators: Liquidators = Field(default_factory=Liquidators)
     venues: Venues = Field(default_factory=Venues)
+    contagion: Contagion = Field(default_factory=Contagion)
 
     @model_validator(mode="after")
     def _one_path_a_token(self) -> Scenario:

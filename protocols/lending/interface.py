@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -184,6 +184,15 @@ class LendingMarket(Protocol):
     def cash_and_loans_raw(self) -> Sequence[tuple[int, int]]:
         """Of each reserve, what could be paid out now and what is lent out with interest, smallest units; two zeros
         for what is never lent."""
+
+
+@runtime_checkable
+class Emptiable(Protocol):
+    """A market whose suppliers can leave."""
+
+    def pay_out(self, reserve: int, amount_raw: int) -> int:
+        """Let suppliers who owe nothing withdraw an amount in smallest units, as far as there is cash, exactly as the
+        contract pays it; returns what was paid. The supply, the cash and the rates that follow from them change."""
 
 
 class UsualMarket:

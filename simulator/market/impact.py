@@ -79,10 +79,11 @@ class PriceImpact:
 
     # --- the parts of a step ------------------------------------------------------------------------------------
 
-    def set_outside(self, step: int) -> None:
-        """Set the outside prices of a step: the path, and what selling has done to it so far."""
+    def set_outside(self, step: int, marks: FloatArray | float = 1.0) -> None:
+        """Set the outside prices of a step: the path, what claims are worth over the start, and what selling has done
+        to it so far."""
         self._fades *= 0.5 ** (self._step_s / RECOVERY_S)
-        self._book.outside_usd = self._path[step] * np.exp(self._stays + self._fades)
+        self._book.outside_usd = self._path[step] * marks * np.exp(self._stays + self._fades)
         for venue, (token, quote, *_) in zip(self._book.venues, self._sides, strict=True):
             if isinstance(venue, OrderBook):
                 venue.follow(float(self._book.outside_usd[token] / self._book.outside_usd[quote]), self._step_s)

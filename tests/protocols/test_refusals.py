@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from chain.blocktime import block_ms
@@ -38,9 +39,14 @@ from protocols.lending.morpho_blue.irm import NO_INTEREST
 from protocols.lending.morpho_blue.market import MorphoBlueMarket
 from protocols.lending.morpho_blue.state import Parameters, Totals
 from protocols.snapshot import take_snapshot
-from simulator.book import open_book, read
+from simulator.book import Book, Token, open_book, read
+from simulator.losses.freezes import Freezes
+from simulator.losses.runs import Runs
+from simulator.losses.shocks import Contagion
+from simulator.losses.spread import Spread
 from simulator.run import simulate
 from tests.chain.jsonrpc_server import FakeChain, JsonRpcServer
+from tests.protocols import compound_v3_markets
 from tests.protocols.made_up_contracts import (
     ACCOUNT,
     BLOCK,
@@ -426,6 +432,16 @@ def read_a_market_of_a_strange_sy() -> None:
         pass
 
 
+def leave_a_comet() -> None:
+    comet = compound_v3_markets.simple_comet(10**18, 10**9).market()
+    tokens = [Token(address, address, 6) for address in comet.tokens]
+    book = Book(tokens, [comet], [], np.ones(len(tokens)), compound_v3_markets.NOW, [])
+    rules = Contagion.model_validate(
+        {"runs": [{"market": "comet", "token": tokens[0].address, "per_hour": 1.0, "from_s": 0.0}]}
+    )
+    Runs(book, rules, Spread(book, rules, "here"), Freezes(book, rules, "here"), 60.0, "here")
+
+
 OTHERS = [
     Refusal(
         "a listed Pendle market whose SY is not one for one",
@@ -433,6 +449,11 @@ OTHERS = [
         ("recorded", load_recording("pendle")["pools"]["strange"], "one for one"),
     ),
     Refusal("a listed Curve pool of another kind", lambda _: read_a_pool_of_another_kind(), ("here", SELF, "neither")),
+    Refusal(
+        "suppliers who leave a market whose withdrawals are not modelled",
+        lambda _: leave_a_comet(),
+        ("here", "comet", "compound_v3"),
+    ),
     Refusal("a chain whose pace is not known", lambda _: block_ms(424_242, 0), ("chain 424242",)),
     Refusal("a token whose balances are stored nowhere known", deal_what_is_stored_nowhere, (TOKEN,)),
     Refusal("a fork's market in the chain's own currency", liquidate_in_the_chains_own_currency, (SELF,)),

@@ -69,6 +69,8 @@ class Ledger:
         self.settlements = 0
         self.withdrawn: dict[tuple[str, str], int] = defaultdict(int)
         """By (pool, token), smallest units."""
+        self.paid_out: dict[tuple[str, str], int] = defaultdict(int)
+        """To suppliers who left, by (market, token), smallest units."""
         self._fees: dict[tuple[str, str], float] = defaultdict(float)
         self._rounded: dict[str, int] = defaultdict(int)
         self._written_off: dict[tuple[str, str], int] = defaultdict(int)
@@ -94,6 +96,8 @@ class Ledger:
         with pytest.MonkeyPatch.context() as patch:
             for market in {type(market) for market in self.book.markets}:
                 patch.setattr(market, "settle", self._listened_settle(market.settle))
+                if hasattr(market, "pay_out"):
+                    patch.setattr(market, "pay_out", self._listened_pay_out(market.pay_out))
             for venue in {type(venue) for venue in self.book.venues}:
                 patch.setattr(venue, "swap", self._listened_swap(venue.swap))
                 if hasattr(venue, "withdraw"):
@@ -123,6 +127,24 @@ class Ledger:
         self.move(market.tokens[offer.collateral], terms.received_raw, market.name, "traders")
         for reserve, amount in settlement.deficits_raw:
             self._written_off[market.name, market.tokens[reserve]] += amount
+
+    def _listened_pay_out(self, original: Any) -> Any:
+        ours = {id(market) for market in self.book.markets}
+
+        def pay_out(market: Any, reserve: int, amount_raw: int) -> Any:
+            known = market.protocol in READ
+            before = balances(market)[reserve] if known else None
+            paid = original(market, reserve, amount_raw)
+            if id(market) in ours:
+                assert 0 <= paid <= amount_raw
+                if before is not None:
+                    # what suppliers have less is what they were paid, and nobody else has more or less
+                    assert abs(balances(market)[reserve].surplus - before.surplus) <= ROUNDED
+                self.paid_out[market.name, market.tokens[reserve]] += paid
+                self.move(market.tokens[reserve], paid, market.name, "suppliers")
+            return paid
+
+        return pay_out
 
     def _listened_swap(self, original: Any) -> Any:
         ours = {id(venue) for venue in self.book.venues}
@@ -162,6 +184,7 @@ class Ledger:
         self._check_markets(record.deficits)
         self._check_pools()
         self._check_providers(record.withdrawals)
+        self._check_suppliers(record.exits)
         self._check_traders(record.liquidations, record.swaps)
         for token in {token for _, token in self.entries}:
             assert sum(amount for (_, t), amount in self.entries.items() if t == token) == 0
@@ -203,6 +226,13 @@ class Ledger:
         for row in withdrawals:
             told[row["venue"], row["token"]] += row["amount_raw"]
         assert told == {key: amount for key, amount in self.withdrawn.items() if key in told or amount}
+
+    def _check_suppliers(self, exits: Sequence[Mapping[str, Any]]) -> None:
+        """What suppliers were paid is what they asked for less what waits, and what the run says."""
+        served: dict[tuple[str, str], int] = defaultdict(int)
+        for row in exits:
+            served[row["market"], row["token"]] += row["served_raw"]
+        assert {key: paid for key, paid in served.items() if paid} == {k: v for k, v in self.paid_out.items() if v}
 
     def _check_traders(self, liquidations: Sequence[Mapping[str, Any]], swaps: Sequence[Mapping[str, Any]]) -> None:
         """What traders are left with is what the tables say that arbitrage and liquidators made."""

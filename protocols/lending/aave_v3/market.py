@@ -23,6 +23,7 @@ from protocols.lending.aave_v3.rules import (
     ltv_of,
     quote,
     threshold_of,
+    withdraw,
 )
 from protocols.lending.aave_v3.state import EModes, Indices, Positions, Reserves, copied
 from protocols.lending.aave_v3.versions import (
@@ -230,6 +231,15 @@ class AaveV3Market(UsualMarket):
         in_order = [offer.debt, *(r for r in (positions.reserve[entry] for entry in entries) if r != offer.debt)]
         written_off = ((r, reserves.deficit_raw[r] - before[r]) for r in in_order)
         return Settlement(self._terms(quoted), tuple((r, amount) for r, amount in written_off if amount))
+
+    def pay_out(self, reserve: int, amount_raw: int) -> int:
+        """Let suppliers withdraw as much of an amount as the pool has; nothing while the reserve is paused."""
+        reserves = self._reserves
+        paid = min(amount_raw, reserves.liquidity_raw[reserve])
+        if reserves.paused[reserve] or not reserves.active[reserve] or paid <= 0:
+            return 0
+        withdraw(self._version.code, reserves, reserve, paid, self._now)
+        return int(paid)
 
     def _terms(self, quoted: Quote) -> Terms:
         if quoted.error != OK:

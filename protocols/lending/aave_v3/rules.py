@@ -592,3 +592,17 @@ def burn_bad_debt(version: int, reserves: Reserves, positions: Positions, accoun
             scaled = positions.debt_scaled[entry]
             debt = debt_balance(version, scaled, reserves.borrow_index_ray[r])
             burn_debt(version, reserves, positions, entry, debt, zero(), scaled, True)
+
+
+# --- suppliers --------------------------------------------------------------------------------------------------
+
+
+@rule
+def withdraw(version: int, reserves: Reserves, r: int, amount: Number, now: Number) -> None:
+    """SupplyLogic.executeWithdraw by accounts that owe nothing, of an `amount` that the pool has."""
+    update_state(version, reserves, r, now)
+    update_rates(version, reserves, r, zero(), amount)
+    index, scaled = reserves.liquidity_index_ray[r], reserves.supply_scaled[r]
+    reserves.supply_scaled[r] -= supply_removed(
+        version, amount, index, supplied_balance(version, scaled, index), scaled
+    )

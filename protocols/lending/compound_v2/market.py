@@ -11,6 +11,7 @@ from protocols.arithmetic import floored, mul_div_down
 from protocols.lending.compound_v2.balances import (
     Liquidity,
     debt_of,
+    exchange_rate,
     liquidity,
     redeem,
     seize_ratio,
@@ -288,6 +289,13 @@ class CompoundV2Market(UsualMarket):
         for entry in self._entries(offer.account):
             self._view.refresh(entry)
         return Settlement(self._terms(done))
+
+    def pay_out(self, reserve: int, amount_raw: int) -> int:
+        """Let suppliers redeem claims for as much of an amount as the market has (``redeem``)."""
+        markets = self._markets
+        wanted = min(amount_raw, markets.cash_raw[reserve])
+        claims = min(wanted * WAD // exchange_rate(markets, reserve), markets.claims[reserve])
+        return int(redeem(markets, reserve, claims).amount_raw) if claims > 0 else 0
 
     def _execute(self, offer: Offer, amount_raw: int) -> Done:
         done = self._liquidate(Call(offer.account, offer.collateral, offer.debt, amount_raw, self_liquidation=False))

@@ -19,6 +19,7 @@ from protocols.lending.morpho_blue.rules import (
     is_healthy,
     liquidate,
     owed,
+    withdraw,
 )
 from protocols.lending.morpho_blue.shares import VIRTUAL_ASSETS, VIRTUAL_SHARES, WAD
 from protocols.lending.morpho_blue.sizes import take_for, whole
@@ -201,6 +202,14 @@ class MorphoBlueMarket(UsualMarket):
         if not done.bad_debt_assets:
             return Settlement(_terms(done))
         return Settlement(_terms(done), ((LOAN, done.bad_debt_assets),), borne_by=LENDERS)
+
+    def pay_out(self, reserve: int, amount_raw: int) -> int:
+        """Let lenders withdraw as much of an amount of the loan token as is not lent; nothing of the collateral."""
+        paid = min(amount_raw, self.cash_and_loans_raw()[reserve][0])
+        if paid:
+            self._totals, self._rate = withdraw(self._accrual.totals, paid), self._accrual.stored_wad
+            self.advance(self._now)
+        return paid
 
     def _liquidation(self, account: int, amount_raw: int) -> Liquidation:
         totals, position, lltv_wad = self._accrual.totals, self._positions[account], self._parameters.lltv_wad

@@ -258,3 +258,19 @@ def liquidate(
     return Liquidation(
         OK, taken, paid, repaid, bad_assets, bad_shares, emptied, after, Position(left, position.collateral - taken)
     )
+
+
+# --- lenders ----------------------------------------------------------------------------------------------------
+
+
+@rule
+def withdraw(totals: Totals, assets: Number) -> Totals:
+    """Morpho.withdraw of `assets`, of which the market must have so many that are not lent; `totals` with interest to
+    now."""
+    return Totals(
+        totals.supply_assets - assets,
+        totals.supply_shares - to_shares_up(assets, totals.supply_assets, totals.supply_shares),
+        totals.borrow_assets,
+        totals.borrow_shares,
+        totals.last_update,
+    )

@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 from protocols.arithmetic import Number, rule, zero
 from protocols.lending.morpho_blue.rules import accrue
+from protocols.lending.morpho_blue.rules import withdraw as withdraw_from
 from protocols.lending.morpho_blue.shares import (
     to_assets_down,
     to_assets_up,
     to_shares_down,
-    to_shares_up,
     wad_mul_down,
 )
 from protocols.lending.morpho_blue.state import Parameters, Totals
@@ -241,10 +241,9 @@ def withdraw_morpho(markets: Markets, withdraw_queue: Column, cash: Number, asse
         totals = totals_of(markets, m)
         part = min(withdrawable(totals, markets.vault_shares[m], cash), assets)
         if part > 0:
-            shares = to_shares_up(part, totals.supply_assets, totals.supply_shares)
-            markets.vault_shares[m] -= shares
-            markets.supply_shares[m] -= shares
-            markets.supply_assets[m] -= part
+            after = withdraw_from(totals, part)
+            markets.vault_shares[m] -= totals.supply_shares - after.supply_shares
+            put(markets, m, after)
             assets -= part
             cash -= part
         if assets == 0:

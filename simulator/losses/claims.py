@@ -1,0 +1,263 @@
+"""What claims are worth, over what they were worth at the start, once issuers have lost something.
+
+A row of the table ``claims`` says that the supply of a token is owed something by an issuer, who has a backing for it.
+With m the worth of one unit of the underlying, L what the issuer has lost of it and s the share of units minted without
+backing, holders get
+
+    x = clip((backing m - L) / (owed (1 + s)), 0, 1),  owed the face value, or the backing where that is less,
+
+so that backing beyond what is owed is lost first, and what was missing at the start is not missed again. Where the
+issuer's losses never reach holders, m is 1 and L is 0. A token that is several claims is worth their sum, weighted by
+what each is worth at the start, times what a write-down of the token leaves.
+
+Claims on claims make this a monotone system, whose solutions have a greatest and a least (Tarski); they differ where
+claims go round in a circle with nothing else behind it. From all ones, applied again and again, it falls to the
+greatest; from all zeros it rises to the least.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from chain.errors import InputError
+from chain.snapshot import CLAIMS
+from chain.tables import Table
+from simulator.book import Token
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+AT_ONCE, AT_WITHDRAWAL, NEVER = "at once", "at withdrawal", "never"
+NOTHING = -1
+"""The underlying of a claim on what lies off the chain."""
+
+STILL = 1e-15
+"""Largest move of a worth in a sweep that counts as none."""
+SWEEPS = 100_000
+"""After so many it is given up: a circle that a sweep takes less than 1e-5 of has no worth that floats can tell."""
+
+
+@dataclass(frozen=True)
+class Shock:
+    """What has hit claims so far.
+
+    Attributes
+    ----------
+    lost
+        Shape (claims,): what each claim's issuer has lost of its backing, whole underlying.
+    minted
+        Shape (tokens,): units made without backing over those that there were.
+    kept
+        Shape (tokens,): what write-downs of a token itself have left of its worth.
+    """
+
+    lost: FloatArray
+    minted: FloatArray
+    kept: FloatArray
+
+    @property
+    def is_none(self) -> bool:
+        """Whether nothing has."""
+        return not self.lost.any() and not self.minted.any() and bool((self.kept == 1.0).all())
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Worth of one unit of each token over its worth at the start; shape (tokens,) each, between 0 and 1."""
+
+    greatest: FloatArray
+    least: FloatArray
+
+
+@dataclass(frozen=True)
+class Claims:
+    """The claims of a snapshot as arrays, one entry a row of the table.
+
+    Attributes
+    ----------
+    tokens
+        Number of tokens of the book.
+    token, underlying
+        Rows of tokens; `underlying` is :data:`NOTHING` off the chain.
+    backing, owed
+        What stands behind the claim and what is owed, whole underlying; one of each where the table has no amounts.
+    share
+        Of the token's worth at the start that the claim is.
+    issuer, losses
+        As in the table.
+    supply_raw, backing_raw
+        As in the table.
+    """
+
+    tokens: int
+    token: IntArray
+    underlying: IntArray
+    backing: FloatArray
+    owed: FloatArray
+    share: FloatArray
+    issuer: Sequence[str]
+    losses: Sequence[str]
+    supply_raw: Sequence[int]
+    backing_raw: Sequence[int]
+
+    def rows_of(self, token: int) -> IntArray:
+        """The claims that a token is."""
+        return np.flatnonzero(self.token == token)
+
+    def marks(self, shock: Shock) -> Marks:
+        """What every token is worth after a shock.
+
+        Raises
+        ------
+        InputError
+            If claims go round in a circle that loses too slowly for a worth to be found.
+        """
+        count = len(self.token)
+        return Marks(
+            self._solve(shock, np.ones(count), falling=True), self._solve(shock, np.zeros(count), falling=False)
+        )
+
+    def worth(self, shock: Shock, paid: FloatArray) -> FloatArray:
+        """Shape (tokens,): worth of each token when its claims are paid these shares of what is owed."""
+        short = np.bincount(self.token, weights=self.share * (1.0 - paid), minlength=self.tokens)
+        return np.asarray(shock.kept * np.maximum(0.0, 1.0 - short))
+
+    def _asked(self, shock: Shock, paid: FloatArray) -> FloatArray:
+        """What each claim could be paid of what is owed, not bounded, when all claims are paid `paid`."""
+        under = np.where(self.underlying == NOTHING, 1.0, self.worth(shock, paid)[self.underlying])
+        spared = self._spared
+        left = self.backing * np.where(spared, 1.0, under) - np.where(spared, 0.0, shock.lost)
+        return np.asarray(left / (self.owed * (1.0 + shock.minted[self.token])))
+
+    @property
+    def _spared(self) -> npt.NDArray[np.bool_]:
+        """Which claims no loss reaches."""
+        return np.array([rule == NEVER for rule in self.losses], dtype=np.bool_)
+
+    def _solve(self, shock: Shock, paid: FloatArray, *, falling: bool) -> FloatArray:
+        """The worth of tokens that repeated payment leads to, from above or from below."""
+        for _ in range(SWEEPS):
+            asked = self._asked(shock, paid)
+            moved = np.clip(asked, 0.0, 1.0)
+            if np.abs(moved - paid).max(initial=0.0) <= STILL:
+                return self.worth(shock, moved)
+            solved = self._at_once(shock, asked, moved, falling=falling)
+            if solved is not None:
+                return self.worth(shock, solved)
+            paid = moved
+        raise InputError("claims go round in a circle whose losses do not come to an end; break it in the table claims")
+
+    def _at_once(self, shock: Shock, asked: FloatArray, paid: FloatArray, *, falling: bool) -> FloatArray | None:
+        """The limit, where from `paid` on no claim comes to a bound or leaves one; else None.
+
+        With those at their bounds held there the rest is a linear system. If its solution solves the bounded system
+        and lies beyond `paid`, so does the limit lie between the two, where nothing comes to a bound either: it solves
+        the same system, which has one solution only.
+        """
+        from scipy.sparse import identity
+        from scipy.sparse.linalg import MatrixRankWarning, spsolve
+
+        free = (asked > 0.0) & (asked < 1.0)
+        if not free.any():
+            return None
+        slope = self._slope(shock)[free][:, free]
+        still = np.where(free, 0.0, paid)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", MatrixRankWarning)
+            try:
+                found = spsolve((identity(slope.shape[0]) - slope).tocsc(), self._asked(shock, still)[free])
+            except MatrixRankWarning:
+                return None
+        solved = still.copy()
+        solved[free] = found
+        beyond = solved <= paid + 1e-12 if falling else solved >= paid - 1e-12
+        again = np.clip(self._asked(shock, solved), 0.0, 1.0)
+        return again if bool(np.all(beyond)) and np.abs(again - solved).max() <= 1e-12 else None
+
+    def _slope(self, shock: Shock) -> sparse.csr_array:
+        """Shape (claims, claims): what a claim could be paid more for each share that another is paid more."""
+        from scipy import sparse
+
+        # entry (row, token): what the worth of a token is to a claim; entry (token, row): what a claim is to a token
+        per_worth = np.where(self._spared, 0.0, self.backing) / (self.owed * (1.0 + shock.minted[self.token]))
+        on_chain = np.flatnonzero(self.underlying != NOTHING)
+        shape = (len(self.token), self.tokens)
+        upward = sparse.csr_array((per_worth[on_chain], (on_chain, self.underlying[on_chain])), shape=shape)
+        of_claims = (shock.kept[self.token] * self.share, (self.token, np.arange(len(self.token))))
+        return sparse.csr_array(upward @ sparse.csr_array(of_claims, shape=shape[::-1]))
+
+
+def claims_of(table: Table | None, tokens: Sequence[Token], price_usd: FloatArray) -> Claims:
+    """The claims of a snapshot's table; none where there is no table.
+
+    Parameters
+    ----------
+    table
+        ``claims``.
+    tokens, price_usd
+        Of the book, with outside prices at the start.
+
+    Raises
+    ------
+    InputError
+        If a row is about a token that the snapshot does not have, or its losses come by no known rule.
+    """
+    if table is None:
+        nothing, none = np.zeros(0), np.zeros(0, dtype=np.int64)
+        return Claims(len(tokens), none, none, nothing, nothing, nothing, (), (), (), ())
+    place = {token.address: row for row, token in enumerate(tokens)} | {"": NOTHING}
+    names = table.texts("token"), table.texts("underlying")
+    for row, pair in enumerate(zip(*names, strict=True)):
+        if missing := [address for address in pair if address not in place]:
+            raise InputError(
+                f"table {CLAIMS.name}, row {row}: {missing[0]} is not in table tokens; read it with its claim"
+            )
+    losses = table.texts("losses")
+    for row, rule in enumerate(losses):
+        if rule not in (AT_ONCE, AT_WITHDRAWAL, NEVER):
+            raise InputError(
+                f"table {CLAIMS.name}, row {row}: losses is {rule!r}, not {AT_ONCE!r}, {AT_WITHDRAWAL!r} or {NEVER!r}"
+            )
+    token, underlying = (np.array([place[address] for address in column], dtype=np.int64) for column in names)
+    unit = np.array([10.0**each.decimals for each in tokens] + [1.0])
+    backing = table.floats("backing_raw") / unit[underlying]
+    rate = table.floats("amount_raw") / unit[underlying]
+    face = rate * table.floats("supply_raw") / unit[token]
+    owed = np.where(face > 0.0, np.minimum(face, backing), backing)
+    known = (underlying != NOTHING) & (backing > 0.0)
+    return Claims(
+        len(tokens),
+        token,
+        underlying,
+        np.where(known, backing, 1.0),
+        np.where(known, owed, 1.0),
+        _shares(token, underlying, rate, price_usd),
+        table.texts("issuer"),
+        losses,
+        table.ints("supply_raw"),
+        table.ints("backing_raw"),
+    )
+
+
+def _shares(token: IntArray, underlying: IntArray, rate: FloatArray, price_usd: FloatArray) -> FloatArray:
+    """The share of its token's worth that each claim is: by value at its rate; what lies off the chain is the rest of
+    the token's price, in equal parts where it is several things."""
+    here = underlying != NOTHING
+    worth = np.where(here, rate * price_usd[underlying], 0.0)
+    size = len(price_usd)
+    on_chain = np.bincount(token, weights=worth, minlength=size)
+    away = np.bincount(token, weights=np.where(here, 0.0, 1.0), minlength=size)
+    rest = np.maximum(0.0, price_usd - on_chain)
+    worth = np.where(here, worth, rest[token] / np.maximum(1.0, away[token]))
+    whole = np.bincount(token, weights=worth, minlength=size)
+    count = np.bincount(token, minlength=size)
+    return np.asarray(np.divide(worth, whole[token], out=1.0 / count[token], where=whole[token] > 0.0))
