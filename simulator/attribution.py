@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from chain.errors import InputError
-from chain.snapshot import Snapshot
+from chain.snapshot import CLAIMS, Snapshot
 from simulator.run import Run, read_run, simulate, versions
 from simulator.scenario import Liquidators, Oracles, Scenario
 
@@ -43,7 +43,8 @@ ADDS_UP = 1e-9
 
 
 def _no_shock(scenario: Scenario, market: str, markets: Sequence[str]) -> Scenario:
-    return scenario.model_copy(update={"prices": []})
+    kept = scenario.contagion.model_copy(update={"write_downs": [], "mints": [], "freezes": []})
+    return scenario.model_copy(update={"prices": [], "contagion": kept})
 
 
 def _no_own_selling(scenario: Scenario, market: str, markets: Sequence[str]) -> Scenario:
@@ -78,6 +79,11 @@ def _willing_liquidators(scenario: Scenario, market: str, markets: Sequence[str]
     return scenario.model_copy(update={"liquidators": willing})
 
 
+def _no_contagion(scenario: Scenario, market: str, markets: Sequence[str]) -> Scenario:
+    contained = scenario.contagion.model_copy(update={"spreads": False, "runs": []})
+    return scenario.model_copy(update={"contagion": contained})
+
+
 @dataclass(frozen=True)
 class Cause:
     """Something that a run has and could be without.
@@ -98,7 +104,11 @@ class Cause:
 
 
 CAUSES = (
-    Cause("outside shock", _no_shock, "outside prices stay, but for what sales move"),
+    Cause(
+        "outside shock",
+        _no_shock,
+        "outside prices stay, but for what sales move, and nothing is written down, minted or frozen",
+    ),
     Cause("own selling", _no_own_selling, "the market's own sales fetch the outside price and move nothing"),
     Cause(
         "others' selling", _no_selling_of_others, "all other markets' sales fetch the outside price and move nothing"
@@ -109,6 +119,7 @@ CAUSES = (
         _willing_liquidators,
         "liquidators need no gas, flash loan fee, least profit, capital or block space",
     ),
+    Cause("contagion", _no_contagion, "claims keep their worth whatever their issuers lose, and no supplier runs"),
 )
 
 MEASURES = {
@@ -276,8 +287,9 @@ def attribute(
     if book.digest != expected:
         raise InputError(f"the run started from snapshot {expected}, but this one is {book.digest}")
     markets = list(outcome(done))
+    idle = _idle(book, done.scenario)
     every = [
-        [_with(coalition, done.scenario, market, markets) for market in markets]
+        [_with(coalition, done.scenario, market, markets, idle) for market in markets]
         for coalition in range(1 << len(CAUSES))
     ]
     scenarios = {scenario.digest: scenario for row in every for scenario in row}
@@ -290,10 +302,18 @@ def attribute(
     return _tables(done, markets, worths, len(scenarios))
 
 
-def _with(coalition: int, scenario: Scenario, market: str, markets: Sequence[str]) -> Scenario:
-    """The scenario with only these causes on (as bits), as far as one market is concerned."""
+def _idle(snapshot: Snapshot, scenario: Scenario) -> frozenset[str]:
+    """Causes without which the runs are the same: contagion, where nobody holds a claim and nobody runs."""
+    held = CLAIMS.name in snapshot.tables and len(snapshot.tables[CLAIMS.name]) > 0
+    return frozenset() if held or scenario.contagion.runs else frozenset({"contagion"})
+
+
+def _with(
+    coalition: int, scenario: Scenario, market: str, markets: Sequence[str], idle: frozenset[str] = frozenset()
+) -> Scenario:
+    """The scenario with only these causes on (as bits), as far as one market is concerned; idle ones need no change."""
     for number, cause in enumerate(CAUSES):
-        if not coalition >> number & 1:
+        if not coalition >> number & 1 and cause.name not in idle:
             scenario = cause.off(scenario, market, markets)
     return scenario
 

@@ -432,7 +432,7 @@ def simulate(
         "scenario_digest": scenario.digest,
         "seed": scenario.seed,
         "versions": versions(),
-        "notes": [*snapshot.notes, *_unverified(book), *scenario.notes],
+        "notes": [*snapshot.notes, *_unverified(book), *_ambiguous(book, record.marks), *scenario.notes],
         "markets": [
             {"name": m.name, "protocol": m.protocol, "version": m.version, "addresses": dict(m.addresses)}
             for m in snapshot.markets
@@ -463,6 +463,15 @@ def _unverified(book: Book) -> list[str]:
             if market.caveat
         ]
     )
+
+
+def _ambiguous(book: Book, marks: list[dict[str, Any]]) -> list[str]:
+    """Which claims have no one worth, because they go round in a circle."""
+    addresses = {row["token"] for row in marks if row["greatest"] - row["least"] > 1e-9}
+    symbols = ", ".join(sorted(token.symbol for token in book.tokens if token.address in addresses))
+    if not symbols:
+        return []
+    return [f"claims go round in a circle, and could be worth less than the run takes (table marks): {symbols}"]
 
 
 def published(snapshot: Snapshot, book: Book) -> list[list[int]]:

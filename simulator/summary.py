@@ -52,6 +52,7 @@ def headline(run: Run) -> list[Line]:
             "USD",
             "what full liquidations could not recover, at final prices",
         ),
+        *_contagion(run),
     ]
 
 
@@ -122,6 +123,24 @@ def as_json(run: Run) -> dict[str, Any]:
         "sensitivity": sensitivity(run),
         "sensitivity_note": sensitivity_note(run),
     }
+
+
+def _contagion(run: Run) -> list[Line]:
+    """What losses did beyond the markets that made them; nothing where they did nothing."""
+    losses, marks = run.tables["losses"], run.tables["marks"]
+    cushions = sum(float(losses.floats(f"{layer}_usd").sum()) for layer in ("module", "surplus", "insurance"))
+    lowest = float(marks.floats("greatest").min(initial=1.0))
+    lines = []
+    if cushions:
+        lines.append(Line("paid by cushions", cushions, "USD", "of what was written off, before holders lose anything"))
+    if lowest < 1.0:
+        note = f"the lowest is worth {lowest:.3f} of what it was for what issuers lost"
+        lines.append(Line("claims that lost", len(set(marks.texts("token"))), "tokens", note))
+    if exits := run.tables["exits"].rows():
+        last = [row for row in exits if row["step"] == exits[-1]["step"]]
+        waiting = sum(row["waiting_raw"] > 0 for row in last)
+        lines.append(Line("reserves that suppliers wait for", waiting, "reserves", f"of {len(last)} that they left"))
+    return lines
 
 
 def _auctioned(run: Run) -> bool:

@@ -100,7 +100,7 @@ def verify(run: Run, url: str, progress: Callable[[int, int], None] | None = Non
     Raises
     ------
     InputError
-        If the run's book is not from a chain.
+        If the run's book is not from a chain, or suppliers left in it.
     NodeError
         If the node is on another chain, or has another block of that number.
     """
@@ -108,6 +108,10 @@ def verify(run: Run, url: str, progress: Callable[[int, int], None] | None = Non
     if facts["origin"] != "node":
         raise InputError(
             f"the run's book is of origin {facts['origin']!r}: there are no contracts that it could be verified against"
+        )
+    if any(run.tables["exits"].ints("served_raw")):
+        raise InputError(
+            "suppliers left in the run, and a fork's do not; verify a run whose scenario has no contagion.runs"
         )
     with Node(url, cache_dir=None) as node:
         block = node.pin(int(facts["block"]), chain_id=int(facts["chain_id"]))

@@ -25,7 +25,7 @@ Reserve = tuple[int, int]
 WORTHLESS = 1e-9
 """What the market still gives for a claim that is worth nothing, over what it gave: prices stay above 0."""
 
-VIRTUAL_SHARES = (0, *(10**power for power in range(19)))
+VIRTUAL_SHARES = tuple(10**power for power in range(19))
 """What vaults add to their supply when they convert; which of these one adds is told by its rate at the start."""
 
 
@@ -86,8 +86,10 @@ class Spread:
         Shape (tokens,): what each token's outside price is multiplied by; of several solutions the greatest.
         """
         self._take_in(step, elapsed_s)
-        self._shock = self._shock_at(elapsed_s)
-        if len(self._claims.token) and self._rules.spreads:
+        before, self._shock = self._shock, self._shock_at(elapsed_s)
+        if step > 1 and self._shock == before:
+            pass
+        elif len(self._claims.token) and self._rules.spreads:
             self._marks = self._claims.marks(self._shock)
             if self._shock.is_none:
                 # nothing is lost: whatever rounding makes of shares that should sum to one
@@ -189,13 +191,13 @@ class Spread:
 
         Only the rate of a token whose issuer's losses count at once moves. A vault's is converted as it converts
         (`protocols.tokens.shares`), where that gave its rate at the start; others fall in proportion, rounded down.
-        The rate of a token that is several claims moves only where all are positions in the same asset.
+        The rate of a token that is several claims moves only where all are on one asset, idle or in positions.
         """
         token = self._book.token_row.get(part.contract)
         rows = [] if token is None or not self._rules.spreads else self._claims.rows_of(token).tolist()
         if token is None or not rows or any(self._claims.losses[row] != AT_ONCE for row in rows):
             return part.answer_raw
-        if len(rows) > 1 and not all(self._is_position(row) for row in rows):
+        if len({self._asset(row) for row in rows}) > 1:
             return part.answer_raw
         supply, backing = self._claims.supply_raw[rows[0]], sum(self._claims.backing_raw[row] for row in rows)
         left = max(0, backing - sum(self._missing(row) for row in rows))
@@ -219,6 +221,14 @@ class Spread:
             counted = [row for row in inner if self._claims.losses[row] == AT_ONCE]
             gone += -(-sum(self._gone_raw[row] for row in counted) * backing // whole) if whole else 0
         return min(gone, backing)
+
+    def _asset(self, claim: int) -> int:
+        """What a claim's contract counts in: the underlying, or what a position is in."""
+        underlying = int(self._claims.underlying[claim])
+        if not self._is_position(claim):
+            return underlying
+        inner = self._claims.rows_of(underlying).tolist()
+        return int(self._claims.underlying[inner[0]]) if inner else underlying
 
     def _is_position(self, claim: int) -> bool:
         """Whether a claim is on a supply that has no token (Morpho's): the table has it by its market's name."""

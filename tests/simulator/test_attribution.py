@@ -38,7 +38,7 @@ from tests.simulator.plain import FREE, FRICTIONLESS, NOBODY, aave, compound_v2,
 from tests.simulator.test_cascade import BOOK, FALL
 from tests.simulator.test_conservation import PLUNGE, STEP_S, mixed
 
-SHOCK, OWN, OTHERS, DELAY, MISSING = (cause.name for cause in CAUSES)
+SHOCK, OWN, OTHERS, DELAY, MISSING, CONTAGION = (cause.name for cause in CAUSES)
 REALISED, ECONOMIC, SHORTFALL, LIQUIDATED = MEASURES
 
 # --- axioms -----------------------------------------------------------------------------------------------------

@@ -7,6 +7,10 @@ from typing import Any
 
 import pytest
 
+from chain.errors import InputError
+from simulator.run import Run, simulate
+from simulator.summary import headline
+from simulator.verify import verify
 from tests.simulator.books import STEP_S, Played, make_scenario, play
 from tests.simulator.losses.books import FRICTIONLESS, UNIT, address, chain, run, scenario
 from tests.simulator.plain import aave, asset, compound_v2
@@ -150,3 +154,18 @@ def test_freezing_a_reserve_freezes_what_touches_it_alone() -> None:
 def test_nothing_is_said_of_runs_where_nobody_runs() -> None:
     played = play(chain(), scenario({"COL": 0.5}))
     assert (played.record.exits, played.record.exit_times) == ([], [])
+
+
+def test_a_run_in_which_suppliers_left_is_not_verified_on_a_fork_where_they_stay() -> None:
+    done = simulate(chain(), scenario(contagion=running(from_s=0.0)))
+    read = Run(done.facts | {"snapshot": done.facts["snapshot"] | {"origin": "node"}}, done.tables)
+    with pytest.raises(InputError, match="suppliers left"):
+        verify(read, "http://127.0.0.1:1")
+
+
+def test_the_summary_says_what_waits() -> None:
+    lines = {line.what: line for line in headline(simulate(chain(), scenario(contagion=running(from_s=0.0))))}
+    assert (lines["reserves that suppliers wait for"].value, lines["reserves that suppliers wait for"].note) == (
+        1,
+        "of 1 that they left",
+    )

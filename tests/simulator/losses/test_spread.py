@@ -14,6 +14,7 @@ from protocols.oracles.kind import Part
 from protocols.oracles.tables import rows as part_rows
 from protocols.tokens.shares import assets_down
 from simulator.run import simulate
+from simulator.summary import headline
 from tests.simulator.books import STEP_S, Played
 from tests.simulator.graph.toys import Coin, Loans, Toy, snapshot_of
 from tests.simulator.losses.books import (
@@ -231,25 +232,26 @@ SUPPLY, ASSETS, SAMPLE, VIRTUAL = 987_654_321_987_654_321_987, 1_012_345_678_901
 
 
 def priced_by_its_rate() -> Any:
-    """`second`, whose oracle reads the vault's rate, as MorphoChainlinkOracleV2 does without feeds."""
+    """A book of `second` and of a vault with numbers that round."""
     book = with_held(snapshot_of(Toy((COL, USD, VAULT), loans=(SECOND,))), [Held("VAULT", "USD", 1.0, "the vault")])
     rate = int(assets_down(SAMPLE, SUPPLY, ASSETS, VIRTUAL))
     claims = [row | {"supply_raw": SUPPLY, "backing_raw": ASSETS, "amount_raw": rate} for row in claim_rows(book)]
+    book = replace(book, tables=dict(book.tables) | {CLAIMS.name: Table.from_rows(CLAIMS, claims)})
+    return with_rate(book, rate)
+
+
+def with_rate(book: Any, rate: int) -> Any:
+    """The book with `second` priced by the vault's rate alone, as MorphoChainlinkOracleV2 does without feeds."""
     vault = Part("ERC-4626 rate", address("VAULT"), "", 18, rate, 0, {"sample_raw": SAMPLE})
     parameters = {"scale_factor": 10**18, "base_sample_raw": SAMPLE, "quote_sample_raw": 1}
     tree = Part("Morpho oracle", "0xoraclesecond", "", 36, 10**18 * rate, 0, parameters, {"base vault": vault})
-    oracles = [
-        row | ({"price_raw": 10**18 * rate} if row["market"] == "second" else {})
-        for row in book.tables["oracles"].rows()
-    ]
-    markets = [row | {"price_raw": 10**18 * rate} for row in book.tables["morpho_blue.markets"].rows()]
+    price = {"price_raw": 10**18 * rate}
     tables = {
-        CLAIMS: claims,
-        ORACLE_PARTS: part_rows("0xoraclesecond", tree),
-        book.tables["oracles"].schema: oracles,
-        book.tables["morpho_blue.markets"].schema: markets,
+        name: [row | (price if row["market"] == "second" else {}) for row in book.tables[name].rows()]
+        for name in ("oracles", "morpho_blue.markets")
     }
-    made = {schema.name: Table.from_rows(schema, rows) for schema, rows in tables.items()}
+    made = {name: Table.from_rows(book.tables[name].schema, rows) for name, rows in tables.items()}
+    made[ORACLE_PARTS.name] = Table.from_rows(ORACLE_PARTS, part_rows("0xoraclesecond", tree))
     return replace(book, tables=dict(book.tables) | made)
 
 
@@ -282,6 +284,16 @@ def test_a_rate_stays_where_losses_do_not_count_at_once(rule: str) -> None:
     assert mark(played, address("VAULT"), 4) == pytest.approx(worth, rel=1e-12)
 
 
+def test_a_position_that_is_no_token_counts_in_a_vaults_rate_as_what_can_be_had_for_it() -> None:
+    """The vault's rate is over all of its backing, four fifths of which is in `first`."""
+    assert int(assets_down(SAMPLE, 500 * UNIT, 500 * UNIT, 1)) == UNIT
+    played = run(with_rate(chain(), UNIT), HALVED)
+    assert oracle_raw(played, 1) == 10**18 * UNIT
+    written_off = sum(r["amount_raw"] for r in played.record.deficits if r["market"] == "first")
+    gone = -(-written_off * 400 // 1000)
+    assert oracle_raw(played, 2) == 10**18 * int(assets_down(SAMPLE, 500 * UNIT, 500 * UNIT - gone, 1))
+
+
 # --- laws ---------------------------------------------------------------------------------------------------------
 
 
@@ -294,6 +306,21 @@ def test_without_losses_claims_change_nothing() -> None:
 def plain() -> Any:
     """The book of the chain without its claims; the markets' supplies were no tokens before."""
     return without_tables(snapshot_of(Toy((COL, USD, VAULT), loans=(FIRST_ALONE, SECOND))), CLAIMS.name)
+
+
+def test_a_run_says_which_claims_go_round_in_a_circle() -> None:
+    notes = simulate(circle(0.0), scenario(steps=1)).notes
+    assert any("OTHER, VAULT" in note and "circle" in note for note in notes)
+    assert not any("circle" in note for note in simulate(circle(40.0), scenario(steps=1)).notes)
+
+
+def test_the_summary_says_what_cushions_paid_and_which_claims_lost() -> None:
+    cushions = {"cushions": [{"market": "first", "token": "USD", "surplus_usd": 11.0}]}
+    lines = {line.what: line for line in headline(simulate(chain(), scenario(HALVED, contagion=cushions)))}
+    assert lines["paid by cushions"].value == pytest.approx(11.0)
+    # the supply of the first market, the vault, and the supply of the second
+    assert lines["claims that lost"].value == 3
+    assert "claims that lost" not in {line.what for line in headline(simulate(chain(), scenario()))}
 
 
 def test_the_same_run_twice_is_the_same() -> None:
