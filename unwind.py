@@ -29,6 +29,6 @@ from simulator.wall import Wall, wall
 __all__ = [
     "Attribution", "BadDebt", "ExposureGraph", "InputError", "NodeError", "ReorgError", "Run", "Scenario", "Snapshot",
     "Sweep", "UnsupportedError", "UnwindError", "Wall", "attribute", "estimate", "import_positions", "load_scenario",
-    "read_run", "read_snapshot", "replay", "shipped_scenarios", "simulate", "snapshot", "stress", "sweep", "verify", "wall",
-    "write_report",
+    "read_run", "read_snapshot", "replay", "shipped_scenarios", "simulate", "snapshot", "stress", "sweep", "verify",
+    "wall", "write_report",
 ]  # fmt: skip

@@ -18,6 +18,7 @@ from protocols.amm.interface import Venue
 from protocols.lending.interface import Exposures, LendingMarket
 from protocols.oracles.kind import Part
 from protocols.oracles.tables import load as load_trees
+from protocols.tokens.stakes import Holding, Stake, holdings, stakes
 
 ANCHORS = ("USDC", "USDT", "DAI")
 """Stablecoins taken for a dollar where no oracle of a snapshot prices in dollars, in this order."""
@@ -60,6 +61,8 @@ class Book:
         What the price of a token is made of, by market name and token address; empty where that was not looked into.
     claims
         What tokens are claims on, as the snapshot has it; None where it does not say.
+    stakes, holdings
+        What issuers that are no markets have in markets, and of other issuers.
     redeemed
         What an exchange rate in a price answers now; what it answered at the start, unless issuers have lost something.
     """
@@ -72,6 +75,8 @@ class Book:
     assumed: list[str]
     trees: Mapping[tuple[str, str], Part] = field(default_factory=dict)
     claims: Table | None = None
+    stakes: Sequence[Stake] = ()
+    holdings: Sequence[Holding] = ()
     redeemed: Callable[[Part], int] = lambda part: part.answer_raw
 
     @cached_property
@@ -137,6 +142,8 @@ def open_book(snapshot: Snapshot) -> Book:
         assumed=assumed,
         trees=load_trees(snapshot),
         claims=snapshot.tables.get(CLAIMS.name),
+        stakes=stakes(snapshot),
+        holdings=holdings(snapshot),
     )
 
 

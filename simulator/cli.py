@@ -499,7 +499,7 @@ def bench(
 
     from simulator.bench import measure
 
-    with _progress() as part:
+    with progress_bars() as part:
         lines = [asdict(line) for line in measure(quick=quick, progress=part("benchmarks"))]
     if as_json:
         print(json.dumps(lines, indent=2))

@@ -10,14 +10,12 @@ so that backing beyond what is owed is lost first, and what was missing at the s
 issuer's losses never reach holders, m is 1 and L is 0. A token that is several claims is worth their sum, weighted by
 what each is worth at the start, times what a write-down of the token leaves.
 
-Claims on claims make this a monotone system, whose solutions have a greatest and a least (Tarski); they differ where
-claims go round in a circle with nothing else behind it. From all ones, applied again and again, it falls to the
-greatest; from all zeros it rises to the least.
+Claims on claims make this a monotone system, whose solutions have a greatest and a least
+(`simulator.contagion.fixed_points`); they differ where claims go round in a circle with nothing else behind it.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -39,11 +37,6 @@ IntArray = npt.NDArray[np.int64]
 AT_ONCE, AT_WITHDRAWAL, NEVER = "at once", "at withdrawal", "never"
 NOTHING = -1
 """The underlying of a claim on what lies off the chain."""
-
-STILL = 1e-15
-"""Largest move of a worth in a sweep that counts as none."""
-SWEEPS = 100_000
-"""After so many it is given up: a circle that a sweep takes less than 1e-5 of has no worth that floats can tell."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,86 +117,38 @@ class Claims:
         return np.flatnonzero(self.token == token)
 
     def marks(self, shock: Shock) -> Marks:
-        """What every token is worth after a shock.
+        """What every token is worth after a shock."""
+        from simulator.contagion.fixed_points import greatest, least
 
-        Raises
-        ------
-        InputError
-            If claims go round in a circle that loses too slowly for a worth to be found.
-        """
-        count = len(self.token)
-        return Marks(
-            self._solve(shock, np.ones(count), falling=True), self._solve(shock, np.zeros(count), falling=False)
-        )
+        system = self._system(shock)
+        none, all_ = np.zeros(len(self.token)), np.ones(len(self.token))
+        return Marks(*(self._worth(shock, solution(*system, none, all_)) for solution in (greatest, least)))
 
-    def worth(self, shock: Shock, paid: FloatArray) -> FloatArray:
+    def _worth(self, shock: Shock, paid: FloatArray) -> FloatArray:
         """Shape (tokens,): worth of each token when its claims are paid these shares of what is owed."""
         short = np.bincount(self.token, weights=self.share * (1.0 - paid), minlength=self.tokens)
         return np.asarray(shock.kept * np.maximum(0.0, 1.0 - short))
 
-    def _asked(self, shock: Shock, paid: FloatArray) -> FloatArray:
-        """What each claim could be paid of what is owed, not bounded, when all claims are paid `paid`."""
-        under = np.where(self.underlying == NOTHING, 1.0, self.worth(shock, paid)[self.underlying])
-        spared = self._spared
-        left = self.backing * np.where(spared, 1.0, under) - np.where(spared, 0.0, shock.lost)
-        return np.asarray(left / (self.owed * (1.0 + shock.minted[self.token])))
-
-    @property
-    def _spared(self) -> npt.NDArray[np.bool_]:
-        """Which claims no loss reaches."""
-        return np.array([rule == NEVER for rule in self.losses], dtype=np.bool_)
-
-    def _solve(self, shock: Shock, paid: FloatArray, *, falling: bool) -> FloatArray:
-        """The worth of tokens that repeated payment leads to, from above or from below."""
-        for _ in range(SWEEPS):
-            asked = self._asked(shock, paid)
-            moved = np.clip(asked, 0.0, 1.0)
-            if np.abs(moved - paid).max(initial=0.0) <= STILL:
-                return self.worth(shock, moved)
-            solved = self._at_once(shock, asked, moved, falling=falling)
-            if solved is not None:
-                return self.worth(shock, solved)
-            paid = moved
-        raise InputError("claims go round in a circle whose losses do not come to an end; break it in the table claims")
-
-    def _at_once(self, shock: Shock, asked: FloatArray, paid: FloatArray, *, falling: bool) -> FloatArray | None:
-        """The limit, where from `paid` on no claim comes to a bound or leaves one; else None.
-
-        With those at their bounds held there the rest is a linear system. If its solution solves the bounded system
-        and lies beyond `paid`, so does the limit lie between the two, where nothing comes to a bound either: it solves
-        the same system, which has one solution only.
-        """
-        from scipy.sparse import identity
-        from scipy.sparse.linalg import MatrixRankWarning, spsolve
-
-        free = (asked > 0.0) & (asked < 1.0)
-        if not free.any():
-            return None
-        slope = self._slope(shock)[free][:, free]
-        still = np.where(free, 0.0, paid)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", MatrixRankWarning)
-            try:
-                found = spsolve((identity(slope.shape[0]) - slope).tocsc(), self._asked(shock, still)[free])
-            except MatrixRankWarning:
-                return None
-        solved = still.copy()
-        solved[free] = found
-        beyond = solved <= paid + 1e-12 if falling else solved >= paid - 1e-12
-        again = np.clip(self._asked(shock, solved), 0.0, 1.0)
-        return again if bool(np.all(beyond)) and np.abs(again - solved).max() <= 1e-12 else None
-
-    def _slope(self, shock: Shock) -> sparse.csr_array:
-        """Shape (claims, claims): what a claim could be paid more for each share that another is paid more."""
+    def _system(self, shock: Shock) -> tuple[sparse.csr_array, FloatArray]:
+        """Shapes (claims, claims) and (claims,): what each claim is paid of what is owed, not bounded, is the second
+        and the first times what all are paid."""
         from scipy import sparse
 
-        # entry (row, token): what the worth of a token is to a claim; entry (token, row): what a claim is to a token
-        per_worth = np.where(self._spared, 0.0, self.backing) / (self.owed * (1.0 + shock.minted[self.token]))
-        on_chain = np.flatnonzero(self.underlying != NOTHING)
-        shape = (len(self.token), self.tokens)
-        upward = sparse.csr_array((per_worth[on_chain], (on_chain, self.underlying[on_chain])), shape=shape)
-        of_claims = (shock.kept[self.token] * self.share, (self.token, np.arange(len(self.token))))
-        return sparse.csr_array(upward @ sparse.csr_array(of_claims, shape=shape[::-1]))
+        count = len(self.token)
+        spared = np.array([rule == NEVER for rule in self.losses], dtype=np.bool_)
+        owed = self.owed * (1.0 + shock.minted[self.token])
+        # whose worth does not follow from claims
+        fixed = spared | (self.underlying == NOTHING) | ~np.isin(self.underlying, self.token)
+        kept = np.where(spared | (self.underlying == NOTHING), 1.0, shock.kept[self.underlying])
+        offset = (np.where(fixed, self.backing * kept, 0.0) - np.where(spared, 0.0, shock.lost)) / owed
+        # what the worth of a token is to a claim, and what a claim is to the worth of its token
+        moved = np.flatnonzero(~fixed)
+        upward = (self.backing[moved] * kept[moved] / owed[moved], (moved, self.underlying[moved]))
+        downward = (self.share, (self.token, np.arange(count)))
+        return sparse.csr_array(
+            sparse.csr_array(upward, shape=(count, self.tokens))
+            @ sparse.csr_array(downward, shape=(self.tokens, count))
+        ), np.asarray(offset)
 
 
 def claims_of(table: Table | None, tokens: Sequence[Token], price_usd: FloatArray) -> Claims:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from chain.errors import InputError
 from protocols.oracles.kind import Part
 from protocols.tokens.shares import assets_down
+from protocols.tokens.stakes import Stake
 from simulator.book import Book
 from simulator.losses.claims import AT_ONCE, NOTHING, Marks, Shock, claims_of
 from simulator.losses.shocks import Contagion
@@ -70,8 +71,19 @@ class Spread:
         self._held = [[cash + lent for cash, lent in market.cash_and_loans_raw()] for market in book.markets]
         self._market_names = {market.name for market in book.markets}
         self._lost_raw: dict[Reserve, int] = {}
-        self._gone_raw: list[int] = []
+        self._failed_by_now: list[float] = []
         self._behind = self._backers()
+        rows = {market.name: row for row, market in enumerate(book.markets)}
+        self._stakes: dict[str, list[tuple[Reserve, Stake]]] = {}
+        for stake in book.stakes:
+            if (row := rows.get(stake.market)) is not None:
+                # Morpho's markets lend what they count in
+                reserve = book.markets[row].numeraire or 0
+                self._stakes.setdefault(stake.issuer, []).append(((row, reserve), stake))
+        self._at_once_by: dict[str, list[int]] = {}
+        for claim, (issuer, rule) in enumerate(zip(self._claims.issuer, self._claims.losses, strict=True)):
+            if rule == AT_ONCE:
+                self._at_once_by.setdefault(issuer, []).append(claim)
         self._shock = self._shock_at(-1.0)
         self._marks = Marks(np.ones(len(book.tokens)), np.ones(len(book.tokens)))
         self.losses: list[Row] = []
@@ -159,14 +171,11 @@ class Spread:
             kept[token] *= 1.0 - write_down.share if write_down.at_s <= elapsed_s else 1.0
         for token, mint in self._minted:
             minted[token] += mint.share if mint.at_s <= elapsed_s else 0.0
-        failed = np.array([self._failed_share(issuer, elapsed_s) for issuer in self._claims.issuer])
+        claims = range(len(self._claims.token))
+        self._failed_by_now = [self._failed_share(issuer, elapsed_s) for issuer in self._claims.issuer]
         unit = np.where(self._claims.underlying == NOTHING, 1.0, self._book.unit[self._claims.underlying])
-        self._gone_raw = [
-            self._lost_to(claim) + round(share * backing)
-            for claim, (share, backing) in enumerate(zip(failed.tolist(), self._claims.backing_raw, strict=True))
-        ]
-        lost = np.array([self._lost_to(claim) for claim in range(len(failed))], dtype=np.float64) / unit
-        return Shock(lost + failed * self._claims.backing, minted, kept)
+        lost = np.array([self._lost_to(claim) for claim in claims], dtype=np.float64) / unit
+        return Shock(lost + np.array(self._failed_by_now) * self._claims.backing, minted, kept)
 
     def _failed_share(self, issuer: str, elapsed_s: float) -> float:
         """What write-downs have taken of an issuer's backing so far."""
@@ -177,12 +186,28 @@ class Spread:
         return 1.0 - left
 
     def _lost_to(self, claim: int) -> int:
-        """A claim's part of what its market has lost, smallest units of the underlying, rounded up."""
-        behind = self._behind[claim]
-        if behind is None:
-            return 0
-        at, whole = behind
-        return -(-self._lost_raw.get(at, 0) * int(self._claims.backing_raw[claim]) // whole)
+        """What markets have lost of a claim's backing, smallest units of the underlying, rounded up: its part of its
+        issuer's own loss, or what its issuer has in markets and of others loses there."""
+        issuer, underlying = self._claims.issuer[claim], int(self._claims.underlying[claim])
+        lost = 0
+        if (behind := self._behind[claim]) is not None:
+            at, whole = behind
+            lost = -(-self._lost_raw.get(at, 0) * int(self._claims.backing_raw[claim]) // whole)
+        for (row, reserve), stake in self._stakes.get(issuer, ()):
+            if self._book.market_tokens[row][reserve] == underlying:
+                lost += stake.lost(self._lost_raw.get((row, reserve), 0))
+        for holding in self._book.holdings:
+            if holding.issuer == issuer:
+                lost += sum(
+                    -(-self._gone_raw(inner) * holding.claimed_raw // self._claims.backing_raw[inner])
+                    for inner in self._at_once_by.get(holding.of, ())
+                    if self._claims.underlying[inner] == underlying and self._claims.backing_raw[inner]
+                )
+        return lost
+
+    def _gone_raw(self, claim: int) -> int:
+        """What is lost of a claim's backing, write-downs of its issuer included, smallest units of the underlying."""
+        return self._lost_to(claim) + round(self._failed_by_now[claim] * self._claims.backing_raw[claim])
 
     # --- what contracts say of it -----------------------------------------------------------------------------------
 
@@ -214,12 +239,12 @@ class Spread:
     def _missing(self, claim: int) -> int:
         """What is missing of a claim's backing as its contract counts it, smallest units, rounded up: a position in a
         market counts as what can be had for it, any other token by its number."""
-        gone, backing = self._gone_raw[claim], self._claims.backing_raw[claim]
+        gone, backing = self._gone_raw(claim), self._claims.backing_raw[claim]
         if self._is_position(claim):
             inner = self._claims.rows_of(int(self._claims.underlying[claim])).tolist()
             whole = sum(self._claims.backing_raw[row] for row in inner)
             counted = [row for row in inner if self._claims.losses[row] == AT_ONCE]
-            gone += -(-sum(self._gone_raw[row] for row in counted) * backing // whole) if whole else 0
+            gone += -(-sum(self._gone_raw(row) for row in counted) * backing // whole) if whole else 0
         return min(gone, backing)
 
     def _asset(self, claim: int) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from chain.errors import InputError
 from chain.snapshot import CLAIMS, ORACLE_PARTS
-from chain.tables import Table
+from chain.tables import Column, Schema, Table
 from protocols.oracles.kind import Part
 from protocols.oracles.tables import rows as part_rows
 from protocols.tokens.shares import assets_down
@@ -292,6 +292,38 @@ def test_a_position_that_is_no_token_counts_in_a_vaults_rate_as_what_can_be_had_
     written_off = sum(r["amount_raw"] for r in played.record.deficits if r["market"] == "first")
     gone = -(-written_off * 400 // 1000)
     assert oracle_raw(played, 2) == 10**18 * int(assets_down(SAMPLE, 500 * UNIT, 500 * UNIT - gone, 1))
+
+
+# --- vaults that have supplied to markets ---------------------------------------------------------------------------
+
+
+def test_a_metamorpho_vault_loses_what_its_shares_of_its_markets_lose_and_who_holds_it_by_its_part() -> None:
+    held = [
+        Held("VAULT", "USD", 500.0, "the vault"),
+        Held("OUTER", "USD", 250.0, "outer"),
+    ]
+    coins = (COL, USD, VAULT, Coin("OUTER", 1.0))
+    book = with_held(snapshot_of(Toy(coins, loans=(FIRST_ALONE, SECOND))), held)
+    # 400 of the thousand in `first`; the outer vault holds a fifth of the inner one
+    shares = 400 * UNIT * 10**6
+    allocation = {
+        "vault": "the vault",
+        "market": "first",
+        "supply_shares": shares,
+        "market_supply_assets": 1000 * UNIT,
+        "market_supply_shares": 1000 * UNIT * 10**6,
+    }
+    inner = _table("metamorpho.allocations", [allocation, allocation | {"market": "", "supply_shares": 7}])
+    outer = _table("vault_v2.allocations", [{"vault": "outer", "target": "the vault", "claimed_raw": 100 * UNIT}])
+    played = run(replace(book, tables=dict(book.tables) | {inner.schema.name: inner, outer.schema.name: outer}), HALVED)
+    assert mark(played, address("VAULT"), 1) == 1.0
+    assert mark(played, address("VAULT"), 2) == pytest.approx(1.0 - 0.4 * LOST / 500.0, rel=1e-12)
+    assert mark(played, address("OUTER"), 2) == pytest.approx(1.0 - 0.4 * LOST * 0.2 / 250.0, rel=1e-12)
+
+
+def _table(name: str, rows: list[dict[str, Any]]) -> Table:
+    columns = [Column(c, "text" if isinstance(v, str) else "uint256", "") for c, v in rows[0].items()]
+    return Table.from_rows(Schema(name, ("vault",), tuple(columns)), rows)
 
 
 # --- laws ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,80 @@
+"""What vaults that are no accounts of a market have supplied to it, and what they lose by the market's losses.
+
+The tables are those of the vaults' readers; a snapshot without them has no stakes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from chain.snapshot import Snapshot
+from protocols.lending.morpho_blue.shares import to_assets_down
+
+_METAMORPHO, _VAULT_V2 = "metamorpho.allocations", "vault_v2.allocations"
+
+
+@dataclass(frozen=True)
+class Stake:
+    """What an issuer has in a market of the snapshot.
+
+    Attributes
+    ----------
+    issuer
+        As in the table ``claims``.
+    market
+        Name.
+    shares, total_assets, total_shares
+        Of the issuer, and of all suppliers with what they are worth, as stored.
+    """
+
+    issuer: str
+    market: str
+    shares: int
+    total_assets: int
+    total_shares: int
+
+    def lost(self, bad_debt_raw: int) -> int:
+        """What the shares lose when so much is taken from all suppliers at once, smallest units of what is lent.
+
+        Source: Morpho.liquidate, ``market.totalSupplyAssets -= badDebtAssets``, and SharesMathLib.toAssetsDown.
+        """
+        left = max(0, self.total_assets - bad_debt_raw)
+        before = to_assets_down(self.shares, self.total_assets, self.total_shares)
+        return int(before - to_assets_down(self.shares, left, self.total_shares))
+
+
+class Holding(NamedTuple):
+    """What an issuer holds of another's claims, smallest units of the asset of both."""
+
+    issuer: str
+    of: str
+    claimed_raw: int
+
+
+def stakes(snapshot: Snapshot) -> list[Stake]:
+    """What MetaMorpho vaults have in the markets of the snapshot."""
+    if _METAMORPHO not in snapshot.tables:
+        return []
+    return [
+        Stake(
+            str(row["vault"]),
+            str(row["market"]),
+            int(row["supply_shares"]),
+            int(row["market_supply_assets"]),
+            int(row["market_supply_shares"]),
+        )
+        for row in snapshot.tables[_METAMORPHO].rows()
+        if row["market"] and row["supply_shares"]
+    ]
+
+
+def holdings(snapshot: Snapshot) -> list[Holding]:
+    """What Morpho's Vaults v2 hold of MetaMorpho vaults."""
+    if _VAULT_V2 not in snapshot.tables:
+        return []
+    return [
+        Holding(str(row["vault"]), str(row["target"]), int(row["claimed_raw"]))
+        for row in snapshot.tables[_VAULT_V2].rows()
+        if row["target"] and row["claimed_raw"]
+    ]
