@@ -8,7 +8,7 @@ import numpy as np
 
 from chain.errors import InputError, UnsupportedError
 from protocols.arithmetic import max_uint256
-from protocols.lending.aave_v3.balances import debt_balance
+from protocols.lending.aave_v3.balances import debt_balance, supplied_balance
 from protocols.lending.aave_v3.rates import bring_indices
 from protocols.lending.aave_v3.rules import (
     MINIMUM_HEALTH_FACTOR_LIQUIDATION_THRESHOLD,
@@ -233,9 +233,15 @@ class AaveV3Market(UsualMarket):
         return Settlement(self._terms(quoted), tuple((r, amount) for r, amount in written_off if amount))
 
     def pay_out(self, reserve: int, amount_raw: int) -> int:
-        """Let suppliers withdraw as much of an amount as the pool has; nothing while the reserve is paused."""
-        reserves = self._reserves
-        paid = min(amount_raw, reserves.liquidity_raw[reserve])
+        """Let suppliers withdraw as much of an amount as the pool has and they have; nothing while it is paused."""
+        reserves, positions = self._reserves, self._positions
+        others = sum(
+            scaled for r, scaled in zip(positions.reserve, positions.supplied_scaled, strict=True) if r == reserve
+        )
+        theirs = reserves.supply_scaled[reserve] - reserves.treasury_scaled[reserve] - others
+        # a unit less, because whoever leaves is rounded against
+        most = supplied_balance(self._version.code, max(0, theirs), self._indices.income[reserve]) - 1
+        paid = min(amount_raw, reserves.liquidity_raw[reserve], most)
         if reserves.paused[reserve] or not reserves.active[reserve] or paid <= 0:
             return 0
         withdraw(self._version.code, reserves, reserve, paid, self._now)

@@ -291,10 +291,11 @@ class CompoundV2Market(UsualMarket):
         return Settlement(self._terms(done))
 
     def pay_out(self, reserve: int, amount_raw: int) -> int:
-        """Let suppliers redeem claims for as much of an amount as the market has (``redeem``)."""
-        markets = self._markets
+        """Let suppliers redeem their claims (``redeem``) for as much of an amount as the market has."""
+        markets, positions = self._markets, self._positions
+        others = sum(n for m, n in zip(positions.market, positions.claims, strict=True) if m == reserve)
         wanted = min(amount_raw, markets.cash_raw[reserve])
-        claims = min(wanted * WAD // exchange_rate(markets, reserve), markets.claims[reserve])
+        claims = min(wanted * WAD // exchange_rate(markets, reserve), markets.claims[reserve] - others)
         return int(redeem(markets, reserve, claims).amount_raw) if claims > 0 else 0
 
     def _execute(self, offer: Offer, amount_raw: int) -> Done:
