@@ -28,10 +28,10 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 def critical_factors(rest: FloatArray, slope: FloatArray) -> FloatArray:
-    """Where ``rest + slope * f`` is zero; NaN where no positive f does it. All arrays have one shape."""
-    with np.errstate(divide="ignore", invalid="ignore"):
+    """Where ``rest + slope * f`` is zero; NaN where no positive, finite f does it. All arrays have one shape."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         factor = -rest / slope
-    return np.asarray(np.where((slope != 0.0) & (factor > 0.0), factor, np.nan))
+    return np.asarray(np.where((factor > 0.0) & (factor < np.inf), factor, np.nan))
 
 
 def critical_prices(exposures: Exposures, prices_usd: FloatArray) -> FloatArray:
@@ -126,9 +126,12 @@ class Below:
     @classmethod
     def of(cls, rest: FloatArray, slope: FloatArray, figures: Sequence[FloatArray]) -> Below:
         """Sort the lines ``rest + slope * f``; rest, slope and each of the figures have shape (lines,)."""
-        crossing = np.divide(-rest, slope, out=np.full(len(rest), np.inf), where=slope != 0.0)
-        rising = np.flatnonzero(np.where(slope > 0.0, crossing > 0.0, (slope == 0.0) & (rest < 0.0)))
-        falling = np.flatnonzero(slope < 0.0)
+        crossing = critical_factors(rest, slope)
+        crosses = ~np.isnan(crossing)
+        # a line that does not cross is on one side for every f, so also for f = 1
+        crossing[~crosses & (rest + slope < 0.0)] = np.inf
+        rising = np.flatnonzero((crosses & (slope > 0.0)) | (crossing == np.inf))
+        falling = np.flatnonzero(crosses & (slope < 0.0))
         rising = rising[np.argsort(crossing[rising], kind="stable")]
         falling = falling[np.argsort(crossing[falling], kind="stable")]
         return cls(
@@ -157,9 +160,9 @@ def _running(figures: Sequence[FloatArray], rows: IntArray) -> FloatArray:
 class OneDriver:
     """One market when one token drives, or a basket that moves together: every shock at the cost of a binary search.
 
-    It gives what :func:`simulator.sweep.at_risk` gives for the same prices, to within rounding, and is liquidatable
-    where that is; but for an account that a shock takes to its limit to the last bit, where rounding decides there and
-    here the quotient that is its critical factor.
+    It gives what :func:`simulator.sweep.at_risk` gives for the same prices, sums to within rounding. An account at its
+    critical factor is healthy, as there at its limit. Both are computed in float64: where a shock takes an account to
+    within rounding of its limit, and only there, one may count it and the other not.
     """
 
     _margins: Below

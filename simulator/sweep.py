@@ -1,8 +1,8 @@
 """Who is liquidatable under each of many price vectors, and for how much: one compiled pass over a book as it stands.
 
-Nothing is sold and no price follows from another: a vector says what every market's oracle answers. The pass is in
-float64, so an account whose health factor is 1 to within rounding may fall on either side; the exact rules decide such
-an account (`simulator.screen` says how near that is).
+Nothing is sold and no price follows from another: a vector has the price of every token, and oracles answer it at once.
+The pass is in float64, so an account whose health factor is 1 to within rounding may fall on either side; the exact
+rules decide such an account (`simulator.screen` says how near that is).
 """
 
 from __future__ import annotations

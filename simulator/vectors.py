@@ -50,7 +50,7 @@ def vectors(book: Book, prices: pd.DataFrame, where: str = "prices") -> FloatArr
     ----------
     prices
         One column a token, by symbol or address, and one row a vector: the outside price of one whole token, US
-        dollars. A token without a column stays at today's outside price.
+        dollars. A token without a column stays at today's outside price, even if it is a claim on one that moves.
     where
         What to call the table in messages.
 

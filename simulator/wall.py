@@ -11,7 +11,7 @@ debt. The difference is what rests on the two sides of such pairs staying togeth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,16 +128,7 @@ def wall_of(book: Book, tokens: Sequence[str]) -> Wall:
         accounts, collateral, debt, _ = (float(figure[over].sum()) for figure in sides.figures["falls"])
         standing = {"accounts": round(accounts), "collateral_usd": collateral, "debt_usd": debt}
         now.append({"market": market.name} | standing)
-        for direction, factors in LEVELS.items():
-            for pairs in ("net", "gross"):
-                cumulative = sides.cumulative(direction, pairs, factors)
-                between = np.diff(cumulative, axis=0, prepend=0.0)
-                for factor, step, total in zip(factors, between, cumulative, strict=True):
-                    row: dict[str, Any] = {"market": market.name, "direction": direction, "pairs": pairs}
-                    row |= {"move": round(float(factor) - 1.0, 4), "price_usd": price * float(factor)}
-                    row |= dict(zip(_FIGURES, _plain(step), strict=True))
-                    row |= dict(zip((f"cumulative_{name}" for name in _FIGURES), _plain(total), strict=True))
-                    levels.append(row)
+        levels += ({"market": market.name} | row for row in _levels(sides, price))
     symbols = {
         market.name: [book.tokens[int(token)].symbol for token in rows[drives]]
         for market, rows, drives in zip(book.markets, book.market_tokens, moved, strict=True)
@@ -145,6 +136,23 @@ def wall_of(book: Book, tokens: Sequence[str]) -> Wall:
     told = {market for market, _ in book.trees}
     unread = [market.name for market in book.markets if market.name not in told]
     return Wall([book.tokens[row].symbol for row in asked], symbols, unread, pd.DataFrame(now), pd.DataFrame(levels))
+
+
+def _levels(sides: _Sides, price_usd: float) -> Iterator[dict[str, Any]]:
+    """The rows of one market, as :class:`Wall` has them."""
+    for direction, factors in LEVELS.items():
+        for pairs in ("net", "gross"):
+            cumulative = sides.cumulative(direction, pairs, factors)
+            between = np.diff(cumulative, axis=0, prepend=0.0)
+            for factor, step, total in zip(factors.tolist(), between, cumulative, strict=True):
+                yield {
+                    "direction": direction,
+                    "pairs": pairs,
+                    "move": round(factor - 1.0, 4),
+                    "price_usd": price_usd * factor,
+                    **dict(zip(_FIGURES, _plain(step), strict=True)),
+                    **dict(zip((f"cumulative_{name}" for name in _FIGURES), _plain(total), strict=True)),
+                }
 
 
 def moving(book: Book, tokens: Sequence[int]) -> list[BoolArray]:
@@ -175,9 +183,11 @@ def moving(book: Book, tokens: Sequence[int]) -> list[BoolArray]:
         before, exchange = book.oracle_usd(number), probed.numeraire_usd(number)
         moves = np.isin(rows, tokens)
         for reserve, source in enumerate(sources[number]):
-            said = None if source is None or moves[reserve] else source.report(book.timestamp)
-            if said is not None:
-                now = said / market.price_unit(reserve) * exchange
+            if source is not None and not moves[reserve]:
+                said = source.report(book.timestamp)
+                # a rate says nothing new, but what it is a rate of may have moved
+                believed = market.price_raw(reserve) if said is None else said
+                now = believed / market.price_unit(reserve) * exchange
                 moves[reserve] = abs(now / before[reserve] - _PROBE) < _NEAR
         found.append(moves)
     return found

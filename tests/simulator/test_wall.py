@@ -9,13 +9,15 @@ import pandas as pd
 import pytest
 
 from chain.errors import InputError
-from simulator.book import Book, open_book, value
+from protocols.oracles.kind import Part
+from simulator.book import Book, Token, open_book, value
 from simulator.wall import LEVELS, Wall, moving, wall_of
+from tests.protocols.lending_books import BOOKS
 from tests.simulator.books import DAI, ETH, USD, Account, make_snapshot
 from tests.simulator.command import strict_json, unwind
 from tests.simulator.oracle_trees import MORE, RATE, WST, capped_rate, feed, with_trees
 
-BOOK = {
+ACCOUNTS = {
     "long": Account({"ETH": 10.0}, {"USD": 20_000.0}),
     "short": Account({"USD": 50_000.0}, {"ETH": 11.0}),
     "pair": Account({"ETH": 10.0, "USD": 100.0}, {"ETH": 8.0}),
@@ -29,7 +31,7 @@ BOOK = {
 @pytest.fixture(scope="module")
 def book() -> Book:
     """Accounts with ether on either side, and wrapped staked ether that its oracle prices by ETH / USD."""
-    snapshot = make_snapshot(BOOK, pools=(), assets=MORE)
+    snapshot = make_snapshot(ACCOUNTS, pools=(), assets=MORE)
     return open_book(with_trees(snapshot, {WST: capped_rate(feed(ETH), RATE, 1.5, WST.price_raw)}))
 
 
@@ -41,10 +43,20 @@ def test_what_is_priced_by_a_token_moves_with_it(book: Book) -> None:
     assert wall_of(book, ["ETH"]).moving == {"pool": ["ETH", "wstETH"]}
     assert wall_of(book, ["wstETH"]).moving == {"pool": ["wstETH"]}
     assert wall_of(book, ["usd", DAI.address]).moving == {"pool": ["USD", "DAI"]}
-    plain = open_book(make_snapshot(BOOK, pools=(), assets=MORE))
+    plain = open_book(make_snapshot(ACCOUNTS, pools=(), assets=MORE))
     assert (wall_of(plain, ["ETH"]).unread, wall_of(book, ["ETH"]).unread) == (["pool"], [])
     assert moving(plain, [0])[0].tolist() == [True, *[False] * 5], "without a tree nothing is known to follow"
     assert book.outside_usd.tolist() == plain.outside_usd.tolist()
+
+
+def test_what_is_a_fixed_rate_to_the_unit_of_account_moves_with_it() -> None:
+    market = BOOKS["morpho_blue"](3).market
+    assert market.numeraire == 1
+    tokens = [Token(address, symbol, 18) for address, symbol in zip(market.tokens, ("COL", "LOAN"), strict=True)]
+    rate = Part("exchange rate", "0xf2", "", 18, 10**18)
+    book = Book(tokens, [market], [], np.array([3_000.0, 2_500.0]), 0, [], {(market.name, market.tokens[0]): rate})
+    assert moving(book, [1])[0].tolist() == [True, True]
+    assert moving(book, [0])[0].tolist() == [True, False]
 
 
 def test_an_account_stands_at_the_price_that_liquidates_it(book: Book) -> None:
@@ -120,7 +132,7 @@ def test_a_token_that_is_not_there_is_refused(book: Book) -> None:
 
 
 def test_the_command_prints_the_wall_and_gives_it_as_json(tmp_path: Path) -> None:
-    make_snapshot(BOOK, pools=(), assets=MORE).write(tmp_path / "book")
+    make_snapshot(ACCOUNTS, pools=(), assets=MORE).write(tmp_path / "book")
     found = strict_json(unwind("wall", "book", "--token", "ETH, wstETH", "--json", folder=tmp_path).stdout)
     assert (found["tokens"], found["moving"]) == (["ETH", "wstETH"], {"pool": ["ETH", "wstETH"]})
     assert len(found["levels"]) == 2 * sum(len(levels) for levels in LEVELS.values())
