@@ -139,6 +139,8 @@ def sweep_of(book: Book, prices_usd: FloatArray) -> Sweep:
     if prices_usd.ndim != 2 or prices_usd.shape[1] != size:
         raise InputError(f"price vectors must be of shape (vectors, {size}), a price for each token of the book; "
                          f"these are of shape {prices_usd.shape}")  # fmt: skip
+    if not (np.isfinite(prices_usd) & (prices_usd > 0.0)).all():
+        raise InputError("a price in the price vectors is not a positive number")
     factors = prices_usd / book.outside_usd
     found = [
         at_risk(market.exposures(), factors[:, book.market_tokens[number]] * book.oracle_usd(number))
@@ -160,11 +162,11 @@ def at_risk(exposures: Exposures, prices_usd: FloatArray) -> AtRisk:
     Raises
     ------
     InputError
-        If a price is not a positive number.
+        If a price is negative or no number.
     """
     weights = Weights.of(exposures)
     # vectors that are alike stand side by side, where one bound holds for all of them
-    order = np.argsort(np.log(_checked(prices_usd)).sum(axis=1), kind="stable")
+    order = np.argsort(np.log1p(_checked(prices_usd)).sum(axis=1), kind="stable")
     lanes = _lanes(prices_usd[order])
     sums = np.zeros((CHUNKS, len(lanes), len(AtRisk._fields), LANES))
     arguments = (exposures.offsets, exposures.reserve, *weights, lanes, lanes.min(axis=2), lanes.max(axis=2), sums)
@@ -191,7 +193,7 @@ def which(exposures: Exposures, prices_usd: FloatArray) -> BoolArray:
     Raises
     ------
     InputError
-        If a price is not a positive number.
+        If a price is negative or no number.
     """
     found = np.empty((len(_checked(prices_usd)), len(exposures.offsets) - 1), dtype=np.bool_)
     arguments = (exposures.offsets, exposures.reserve, Weights.of(exposures).margin, prices_usd, found)
@@ -205,8 +207,9 @@ def _threads(exposures: Exposures, prices_usd: FloatArray) -> AbstractContextMan
 
 
 def _checked(prices_usd: FloatArray) -> FloatArray:
-    if not (np.isfinite(prices_usd) & (prices_usd > 0)).all():
-        raise InputError("a price in the price vectors is not a positive number")
+    # an oracle without an answer says 0
+    if not (np.isfinite(prices_usd) & (prices_usd >= 0.0)).all():
+        raise InputError("an oracle price in the price vectors is no number from 0 on")
     return prices_usd
 
 

@@ -188,7 +188,7 @@ def moving(book: Book, tokens: Sequence[int]) -> list[BoolArray]:
                 # a rate says nothing new, but what it is a rate of may have moved
                 believed = market.price_raw(reserve) if said is None else said
                 now = believed / market.price_unit(reserve) * exchange
-                moves[reserve] = abs(now / before[reserve] - _PROBE) < _NEAR
+                moves[reserve] = abs(now - _PROBE * before[reserve]) < _NEAR * before[reserve]
         found.append(moves)
     return found
 

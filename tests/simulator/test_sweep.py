@@ -154,6 +154,14 @@ def test_a_sweep_is_a_row_a_vector_and_market() -> None:
     assert frame["collateral_usd"][1] == pytest.approx(13.0 * ETH.price_usd / 2 + 0.2 * 60777.11, rel=1e-6)
 
 
+def test_a_reserve_whose_oracle_is_silent_counts_for_nothing() -> None:
+    book = open_book(make_snapshot(BOOK, pools=()))
+    book.markets[0].set_price(1, 0)
+    (found,) = sweep_of(book, book.outside_usd * np.array([[1.0], [2.0]])).at_risk
+    assert_same(found, naive(book.markets[0].exposures(), book.oracle_usd(0) * np.array([[1.0], [2.0]])))
+    assert found.liquidatable.tolist() == [1, 1]
+
+
 @pytest.mark.parametrize("price", [0.0, -1.0, np.nan, np.inf])
 def test_what_is_no_price_is_refused(price: float) -> None:
     book = open_book(make_snapshot(BOOK, pools=()))
@@ -161,7 +169,9 @@ def test_what_is_no_price_is_refused(price: float) -> None:
     vectors[1, 2] = price
     with pytest.raises(InputError, match="not a positive number"):
         sweep_of(book, vectors)
-    with pytest.raises(InputError, match="not a positive number"):
+    if price == 0.0:
+        return
+    with pytest.raises(InputError, match="no number from 0 on"):
         which(book.markets[0].exposures(), vectors)
 
 
