@@ -120,8 +120,3 @@ class Contagion(Part):
             if len(set(keys)) < len(keys):
                 raise ValueError(f"{name}: one reserve stands in two of them")
         return self
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether nothing happens but what markets lose themselves."""
-        return not (self.write_downs or self.mints or self.freezes or self.runs)

@@ -11,7 +11,7 @@ from chain.errors import InputError
 from simulator.run import Run, simulate
 from simulator.summary import headline
 from simulator.verify import verify
-from tests.simulator.books import STEP_S, Played, make_scenario, play
+from tests.simulator.books import STEP_S, Account, Played, make_scenario, make_snapshot, play, with_rates
 from tests.simulator.losses.books import FRICTIONLESS, UNIT, address, chain, run, scenario
 from tests.simulator.plain import aave, asset, compound_v2
 
@@ -91,8 +91,6 @@ def test_a_run_on_what_liquidators_would_be_paid_in_leaves_them_nothing_to_take(
 
 def test_at_full_utilisation_nobody_can_liquidate_for_the_cash() -> None:
     """b has borrowed all of the collateral that a has and that others have not left: there is none to pay out."""
-    from tests.simulator.books import Account, make_snapshot
-
     assets = (asset("COL"), asset("OWED"))
     accounts = {"a": Account({"COL": 1000.0}, {"OWED": 700.0}), "b": Account({"OWED": 5000.0}, {"COL": 1000.0})}
     book = make_snapshot(accounts, (), assets, lent_usd=500.0)
@@ -109,8 +107,6 @@ def test_at_full_utilisation_nobody_can_liquidate_for_the_cash() -> None:
 
 
 def test_rates_rise_as_cash_leaves() -> None:
-    from tests.simulator.books import Account, make_snapshot, with_rates
-
     assets = with_rates((asset("COL"), asset("OWED")), OWED=0.05)
     book = make_snapshot({"a": Account({"COL": 1e6}, {"OWED": 1000.0})}, (), assets, lent_usd=9000.0)
     rule = {"market": "pool", "token": "OWED", "per_hour": ALL_AT_ONCE, "from_s": 0.0}
@@ -142,9 +138,9 @@ def test_a_frozen_market_liquidates_nobody_and_pays_nobody_until_it_thaws() -> N
 
 
 def test_freezing_a_reserve_freezes_what_touches_it_alone() -> None:
-    for token, taken in (("COL", 0), ("USD", 0)):
+    for token in ("COL", "USD"):
         played = run(chain(), {"COL": 0.5}, contagion={"freezes": [{"market": "first", "tokens": [token]}]})
-        assert len(played.record.liquidations) == taken
+        assert played.record.liquidations == []
     played = run(chain(), {"COL": 0.5}, contagion={"freezes": [{"market": "second"}]})
     assert {row["market"] for row in played.record.liquidations} == {"first"}
     # its accounts are as bad as without the freeze

@@ -15,10 +15,11 @@ from protocols.oracles.tables import rows as part_rows
 from protocols.tokens.shares import assets_down
 from simulator.run import simulate
 from simulator.summary import headline
-from tests.simulator.books import STEP_S, Played
+from tests.simulator.books import STEP_S, Played, make_scenario, play
 from tests.simulator.graph.toys import Coin, Loans, Toy, snapshot_of
 from tests.simulator.losses.books import (
     COL,
+    FIRST,
     LIF,
     LOST,
     SECOND,
@@ -82,19 +83,10 @@ def test_without_spreading_claims_keep_their_worth() -> None:
 
 
 def test_economic_bad_debt_is_at_the_worth_of_claims() -> None:
-    nobody = {"gas_usd": 1e12}
+    nobody = {"gas_usd": 1e12, "sell": "outside"}
     written_down = {"write_downs": [{"issuer": "the vault", "share": 0.5}]}
-    book = chain()
-    played = run_with(book, nobody, written_down)
+    played = play(chain(), make_scenario(None, steps=1, liquidators=nobody, contagion=written_down))
     assert played.record.steps[0]["bad_debt_economic_usd"] == pytest.approx(80.0 - 50.0 / LIF, rel=1e-9)
-
-
-def run_with(snapshot: Any, liquidators: dict[str, Any], contagion: dict[str, Any]) -> Played:
-    from tests.simulator.books import make_scenario, play
-
-    return play(
-        snapshot, make_scenario(None, steps=1, liquidators=liquidators | {"sell": "outside"}, contagion=contagion)
-    )
 
 
 # --- cushions -----------------------------------------------------------------------------------------------------
@@ -166,7 +158,7 @@ def test_an_unbacked_mint_dilutes_every_unit_alike() -> None:
 
 def test_backing_beyond_what_is_owed_is_diluted_and_lost_first() -> None:
     held = [Held("first", "USD", 1000.0, "first"), Held("VAULT", "USD", 150.0, "the minter", supply=150.0)]
-    book = with_held(snapshot_of(Toy((COL, USD, VAULT), loans=(SECOND, FIRST_ALONE))), held, ("first",))
+    book = with_held(snapshot_of(Toy((COL, USD, VAULT), loans=(SECOND, FIRST))), held, ("first",))
     claims = [row | ({"supply_raw": 100 * UNIT} if row["issuer"] == "the minter" else {}) for row in claim_rows(book)]
     book = replace(book, tables=dict(book.tables) | {CLAIMS.name: Table.from_rows(CLAIMS, claims)})
 
@@ -178,9 +170,6 @@ def test_backing_beyond_what_is_owed_is_diluted_and_lost_first() -> None:
     assert worth(mints=[{"token": "VAULT", "share": 1.0}]) == pytest.approx(0.75, rel=1e-12)
     assert worth(write_downs=[{"issuer": "the minter", "share": 0.3}]) == 1.0
     assert worth(write_downs=[{"issuer": "the minter", "share": 0.5}]) == pytest.approx(0.75, rel=1e-12)
-
-
-FIRST_ALONE = Loans("first", "COL", "USD", {"a": (1000.0, 800.0)}, supplied=200.0)
 
 
 def claim_rows(book: Any) -> list[dict[str, Any]]:
@@ -197,7 +186,7 @@ def circle(left: float) -> Any:
         Held("OTHER", "VAULT", 100.0 - left, "the other", supply=100.0),
         *([Held("OTHER", "USD", left, "the other", supply=100.0)] if left else []),
     ]
-    return with_held(snapshot_of(Toy((COL, USD, VAULT, Coin("OTHER", 1.0)), loans=(FIRST_ALONE, SECOND))), held)
+    return with_held(snapshot_of(Toy((COL, USD, VAULT, Coin("OTHER", 1.0)), loans=(FIRST, SECOND))), held)
 
 
 def test_a_circle_with_nothing_else_behind_it_is_worth_all_or_nothing() -> None:
@@ -303,7 +292,7 @@ def test_a_metamorpho_vault_loses_what_its_shares_of_its_markets_lose_and_who_ho
         Held("OUTER", "USD", 250.0, "outer"),
     ]
     coins = (COL, USD, VAULT, Coin("OUTER", 1.0))
-    book = with_held(snapshot_of(Toy(coins, loans=(FIRST_ALONE, SECOND))), held)
+    book = with_held(snapshot_of(Toy(coins, loans=(FIRST, SECOND))), held)
     # 400 of the thousand in `first`; the outer vault holds a fifth of the inner one
     shares = 400 * UNIT * 10**6
     allocation = {
@@ -337,7 +326,7 @@ def test_without_losses_claims_change_nothing() -> None:
 
 def plain() -> Any:
     """The book of the chain without its claims; the markets' supplies were no tokens before."""
-    return without_tables(snapshot_of(Toy((COL, USD, VAULT), loans=(FIRST_ALONE, SECOND))), CLAIMS.name)
+    return without_tables(snapshot_of(Toy((COL, USD, VAULT), loans=(FIRST, SECOND))), CLAIMS.name)
 
 
 def test_a_run_says_which_claims_go_round_in_a_circle() -> None:
