@@ -561,7 +561,7 @@ def _show_estimate(found: BadDebt, as_json: bool) -> None:
         f"convergence, {found.outputs[0]}: 99 % value at risk and expected shortfall", command.shown(convergence)
     )
     if not all(each["enough"] for each in statistics):
-        print("too few: paths beyond that are too few for the interval; take more, or --sampling importance")
+        print("too few: the sample is too small for the interval; take more paths, or --sampling importance")
 
 
 def _show_run(run: Run, as_json: bool) -> None:

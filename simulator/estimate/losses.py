@@ -154,14 +154,30 @@ def _bad_debt(
     prices: FloatArray, market: IntArray, offsets: IntArray, column: IntArray, net: FloatArray, out: FloatArray
 ) -> None:
     paths, steps, assets = prices.shape
-    relative = np.ones(assets + 1)
+    relative, lowest, highest = np.ones(assets + 1), np.ones(assets + 1), np.ones(assets + 1)
     lost = np.empty(out.shape[1])
+    suspects = np.empty(len(market), dtype=np.int64)
     for path in range(paths):
+        for asset in range(assets):
+            lowest[asset + 1] = prices[path, :, asset].min()
+            highest[asset + 1] = prices[path, :, asset].max()
+        # only accounts that would be short if all prices were at their worst for them at once
+        count = 0
+        for account in range(len(market)):
+            short = 0.0
+            for entry in range(offsets[account], offsets[account + 1]):
+                extreme = highest if net[entry] > 0.0 else lowest
+                short += net[entry] * extreme[column[entry]]
+            # rounding is monotone, and terms are added up in the same order below, so that none is missed
+            if short > 0.0:
+                suspects[count] = account
+                count += 1
         for step in range(steps):
             for asset in range(assets):
                 relative[asset + 1] = prices[path, step, asset]
             lost[:] = 0.0
-            for account in range(len(market)):
+            for place in range(count):
+                account = suspects[place]
                 short = 0.0
                 for entry in range(offsets[account], offsets[account + 1]):
                     short += net[entry] * relative[column[entry]]

@@ -171,6 +171,8 @@ def value_at_risk(sample: Sample, level: float, confidence: float = 0.95) -> Est
         # a quantile between few points is off by their distance, which a narrow interval need not hold
         return replace(found, enough=found.enough and tail * sample.replicate >= ENOUGH)
     value = sample.quantile(tail)
+    beyond = Sample((sample.losses > value).astype(np.float64), sample.weights, sample.cluster)
+    error = _error(beyond, _mean)
     if sample.unweighted and sample.cluster == 1:
         from scipy.stats import binom
 
@@ -182,11 +184,12 @@ def value_at_risk(sample: Sample, level: float, confidence: float = 0.95) -> Est
         high = float(ordered[few - 1]) if few > 0 else math.inf
         low = float(ordered[many]) if many < count else -math.inf
     else:
-        beyond = Sample((sample.losses > value).astype(np.float64), sample.weights, sample.cluster)
-        least, most = _wilson(tail, _error(beyond, _mean), sample, confidence)
+        least, most = _wilson(tail, error, sample, confidence)
         low = sample.quantile(most)
         high = sample.quantile(least) if least >= sample._ordered[1][0] else math.inf
-    return Estimate(name, level, value, low, high, math.nan, _enough(sample, level) and math.isfinite(high))
+    # not the paths beyond: that hardly any lose anything may be known very well
+    enough = _independent(_mean(beyond), error, sample) * min(tail, level) >= ENOUGH and math.isfinite(high)
+    return Estimate(name, level, value, low, high, math.nan, enough)
 
 
 def expected_shortfall(sample: Sample, level: float, confidence: float = 0.95) -> Estimate:
@@ -320,11 +323,15 @@ def _wilson(value: float, error: float, sample: Sample, confidence: float) -> tu
     """Wilson's interval, for as many independent paths as have this standard error."""
     from scipy.special import ndtri
 
-    if 0.0 < value < 1.0 and 0.0 < error < math.inf:
-        count = value * (1.0 - value) / error**2
-    else:
-        count = sample.effective_size / sample.cluster
+    count = _independent(value, error, sample)
     z = float(ndtri((1.0 + confidence) / 2.0))
     middle = (value + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * math.sqrt(max(value * (1 - value), 0.0) / count + z**2 / (4 * count**2))
     return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+def _independent(value: float, error: float, sample: Sample) -> float:
+    """Independent, unweighted paths that would know a probability as well."""
+    if 0.0 < value < 1.0 and 0.0 < error < math.inf:
+        return value * (1.0 - value) / error**2
+    return sample.effective_size / sample.cluster

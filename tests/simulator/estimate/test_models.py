@@ -40,7 +40,8 @@ each_draws = pytest.mark.parametrize("draws", DRAWS, ids=lambda draws: type(draw
 def test_any_chunks_and_any_workers_make_the_same_paths_to_the_bit(
     model: PriceModel, draws: Draws, tilted: bool
 ) -> None:
-    tilt = Tilt(np.where(model.labels >= 0, -0.5, 0.0)) if tilted else None
+    step = np.where(model.labels >= 0, np.arange(model.dimension) % model.steps, -1)
+    tilt = Tilt(np.full(model.dimension, -0.1), np.full(model.dimension, -0.5), step) if tilted else None
     prices, weights = sample_paths(model, draws, 0, 53, tilt)
     cuts = [0, 1, 2, 9, 16, 31, 53]
     with ThreadPoolExecutor(3) as pool:

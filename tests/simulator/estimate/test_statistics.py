@@ -118,10 +118,13 @@ def test_too_few_replicates_of_a_point_set_say_too_little() -> None:
     assert not mean(Sample(LOSSES, replicate=2000)).enough
 
 
-def test_a_book_that_never_loses_has_no_interval_and_too_small_a_sample() -> None:
-    for one in measures(Sample(np.zeros(1000))):
-        assert one.value == 0.0
-        assert not one.enough
+def test_a_book_that_never_loses_says_nothing_of_the_size_of_losses_but_that_most_paths_lose_nothing() -> None:
+    sample = Sample(np.zeros(1000))
+    for one in (mean(sample), expected_shortfall(sample, 0.95), probability(sample)):
+        assert (one.value, one.enough) == (0.0, False)
+    for level, enough in ((0.5, True), (0.95, True), (0.99, False)):
+        found = value_at_risk(sample, level)
+        assert (found.low, found.value, found.enough) == (0.0, 0.0, enough)
     assert probability(Sample(np.zeros(1000))).high == pytest.approx(0.0038, abs=1e-4)
 
 
