@@ -344,7 +344,7 @@ def stress(
         _show_estimate(found, as_json)
         return
     if not shock:
-        raise InputError("give at least one --shock, such as --shock WETH=-40%, or --paths and --series")
+        raise typer.BadParameter("give at least one, such as WETH=-40%; or --paths and --series", param_hint="--shock")
     _must_be_new(out)
     book = read(snapshot)
     options = {"over_s": over * 60, "steps": steps, "step_s": step, "like": like, "haircut": haircut}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -54,12 +53,13 @@ class CascadingBook:
         depth = np.array([60.0, 40.0, 25.0, 15.0, 6.0]) * 1e6
         return cls(asset, collateral, collateral * loan_to_value, 0.80, 1.05, depth)
 
-    @cached_property
-    def model(self) -> GroupedT:
-        """One day with four degrees of freedom; scales from 3 to 6 %, correlations of a half."""
+    def model(self, steps: int = 1) -> GroupedT:
+        """One day in so many steps, each with four degrees of freedom; scales from 3 to 6 % a day, correlations of a
+        half."""
         correlation = np.full((len(ASSETS), len(ASSETS)), 0.5) + 0.5 * np.eye(len(ASSETS))
         scale = np.array([0.03, 0.035, 0.04, 0.05, 0.06])
-        return GroupedT(ASSETS, 1, 86_400.0, correlation, scale, np.full(len(ASSETS), 4.0))
+        freedom = np.full(len(ASSETS), 4.0)
+        return GroupedT(ASSETS, steps, 86_400.0 / steps, correlation, scale / math.sqrt(steps), freedom)
 
     def losses(self, prices: FloatArray) -> FloatArray:
         """Economic bad debt at the end of each path after the cascade, shape (paths, 1)."""

@@ -28,7 +28,7 @@ BOOK = OneAccount(debt_usd=1_000_000.0, collateral_usd=1_400_000.0, bonus=1.05, 
 """Deep enough in danger that every statistic is more than nothing: it is under water at a price 25 % lower."""
 
 REPLICATES = 16
-CHUNK = 250_000
+CHUNK = 25_000
 SAMPLINGS = ("independent", "antithetic", "sobol", "importance")
 
 
@@ -155,6 +155,7 @@ def importance(
     repeats: int,
     paths: int,
     level: float = 0.999,
+    steps: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Gain:
     """Expected shortfall of the cascading book, by importance sampling and by plain sampling.
@@ -170,11 +171,13 @@ def importance(
         Estimates by importance sampling, and paths for each.
     level
         Of the expected shortfall.
+    steps
+        In which the day passes.
     progress
         Called with paths done and to do.
     """
     book = CascadingBook.by_hand()
-    model, pilot = book.model, max(paths // 10, 1_000)
+    model, pilot = book.model(steps), max(paths // 10, 1_000)
     rounds = 3
     all_paths = reference + repeats * (paths + rounds * pilot)
     done = 0
@@ -249,6 +252,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seeds", type=int, default=1_000, help="coverage: fresh seeds")
     parser.add_argument("--sampling", choices=SAMPLINGS, default="independent", help="coverage: how paths are drawn")
     parser.add_argument("--reference", type=int, default=10_000_000, help="importance: plain paths of the reference")
+    parser.add_argument("--steps", type=int, default=1, help="importance: steps of a path")
     parser.add_argument("--repeats", type=int, default=200, help="importance: estimates")
     parser.add_argument("--paths", type=int, help="paths for each estimate; 65,536 for coverage, 10,000 for importance")
     parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
@@ -264,7 +268,9 @@ def main(arguments: Sequence[str]) -> int:
             if given.sampling == "independent":
                 good = good and all(0.8 <= row.width <= 1.2 for row in held)
         else:
-            gain = importance(given.reference, given.repeats, given.paths or 10_000, progress=progress)
+            gain = importance(
+                given.reference, given.repeats, given.paths or 10_000, steps=given.steps, progress=progress
+            )
             results = [asdict(gain)]
             good = gain.efficiency >= 20.0 and abs(gain.bias_errors) < 2.0
     if given.json:

@@ -52,8 +52,9 @@ def test_intervals_hold_the_truth_as_often_as_they_say(sampling: str) -> None:
         assert sampling != "independent" or row.width > 0.8
 
 
-def test_importance_sampling_of_a_cascade_is_right_and_many_times_as_good() -> None:
-    gain = importance(reference=400_000, repeats=30, paths=4_000)
+@pytest.mark.parametrize(("steps", "reference"), [(1, 400_000), (12, 150_000)])
+def test_importance_sampling_of_a_cascade_is_right_and_many_times_as_good(steps: int, reference: int) -> None:
+    gain = importance(reference=reference, repeats=30, paths=4_000, steps=steps)
     assert gain.efficiency > 20.0
     assert abs(gain.bias_errors) < 2.0
     assert gain.effective_size < gain.paths
