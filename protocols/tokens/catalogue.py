@@ -18,8 +18,8 @@ CATALOGUE = (
     ),
     Entry("Claims: Venus' vTokens", "2026-03", LOCAL_CHAIN, "test_venus_core_reader", limits=_LIMITS),
     Entry(
-        "Claims: cTokens, Comet, Euler Earn, stETH and wstETH, rETH, cbETH and wbETH, eETH and weETH, Curve and "
-        "Balancer v2 liquidity, Pendle's principal tokens",
+        "Claims: cTokens, Comet, Euler Earn, stETH and wstETH, rETH, cbETH and wbETH, eETH and weETH, rsETH, Curve "
+        "and Balancer v2 liquidity, Pendle's principal tokens",
         "2026-03",
         limits=("written from their sources; compared by hand only", *_LIMITS),
     ),
@@ -29,7 +29,7 @@ CATALOGUE = (
         limits=(
             _LEAVES,
             "known by address on Ethereum and a few more chains, bridged ones by their functions",
-            "not read: rsETH and other restaked ether, bridges that mint without naming the token they stand for",
+            "not read: other restaked ether, bridges that mint without naming the token that they stand for",
         ),
     ),
 )

@@ -1,11 +1,12 @@
-"""Staked ether: stETH and wstETH, rETH, cbETH and wbETH, eETH and weETH.
+"""Staked ether: stETH and wstETH, rETH, cbETH and wbETH, eETH and weETH, rsETH.
 
 stETH and eETH are owed one for one and their balances change with the stake; wstETH and weETH are shares of them. A
 slashing is in the balance or rate when it is reported: Lido's and ether.fi's oracles, Rocket Pool's network balances
-(after what the node operator put up), Coinbase's and Binance's own rate.
+(after what the node operator put up), Coinbase's and Binance's own rate, Kelp's when somebody updates it. What rsETH is
+a claim on is several staked tokens; it is told and taken here as ether.
 
 Sources: StETH.getPooledEthByShares, WstETH.stEthPerToken; RocketTokenRETH.getEthValue; StakedTokenV1.exchangeRate;
-WeETH.getRate, LiquidityPool.getTotalPooledEther.
+WeETH.getRate, LiquidityPool.getTotalPooledEther; LRTOracle.rsETHPrice, under keccak256("LRT_ORACLE") in LRTConfig.
 """
 
 from __future__ import annotations
@@ -65,6 +66,20 @@ def _look_at_an_exchanges(token: Token) -> Looking:
     return _ether(token, int(at_rate(token.unit_raw, rate)), int(at_rate(token.supply_raw, rate)))
 
 
+# keccak256("LRT_ORACLE")
+_LRT_ORACLE = bytes.fromhex("0900d19e2faab4e79535bcc1cfdb63996d43c8e38d9a260cf2b01e820b5f84d4")
+
+
+def _look_at_rseth(token: Token) -> Looking:
+    (oracle,) = yield [Call(token.told["config"], "getContract(bytes32)(address)", (_LRT_ORACLE,))]
+    if failed([oracle]):
+        return None
+    (rate,) = yield [Call(oracle, "rsETHPrice()(uint256)")]
+    if failed([rate]):
+        return None
+    return _ether(token, *(int(at_rate(amount, rate)) for amount in (token.unit_raw, token.supply_raw)))
+
+
 _OF_EXCHANGES = {
     1: frozenset({"0xbe9895146f7af43049ca1c1ae358b0541ea49704", "0xa2e3356610840701bdf5611a53974510ae27e2e1"})
 }
@@ -97,6 +112,7 @@ KINDS = (
         _look_at_reth,
         rules=_SHARED,
     ),
+    Kind("kelp", "at once", addresses(config="lrtConfig"), _look_at_rseth, rules=_SHARED),
     Kind(
         "exchange_staked",
         "at once",

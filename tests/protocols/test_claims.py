@@ -151,6 +151,16 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, dict[str, Any]], list[tuple[Any
         [(NATIVE, "rocket_pool", A, 113 * 10**16, 7_000, 7_910)],
         "at once",
     ),
+    "rsETH": (
+        token(18, 7_000, lrtConfig=B),
+        {
+            B: {"getContract(bytes32)(address)": C},
+            C: {"rsETHPrice()(uint256)": 106 * 10**16},
+            NATIVE: token(),
+        },
+        [(NATIVE, "kelp", A, 106 * 10**16, 7_000, 7_420)],
+        "at once",
+    ),
     "a pair": (
         token(18, 4 * UNIT, token0=B, token1=C, factory=D, kLast=0),
         {B: token(6) | {HOLDS: 8_000_001}, C: token(8) | {HOLDS: 30_000_003}, D: {"feeTo()(address)": NOBODY}},

@@ -182,6 +182,13 @@ def test_a_share_of_a_pair_is_worth_what_burning_it_pays(deployed: Deployed, nod
     assert [row["amount_raw"] for row in sorted(rows, key=lambda row: int(row["underlying"], 16))] == list(paid)
 
 
+def price_of(chained: Chained, rate: int, decimals: int) -> int:
+    """The oracle's own arithmetic on a claim's rate."""
+    top, bottom = RESERVES[chained.loan], RESERVES[chained.asset]
+    scale = 10 ** (36 + top.decimals - bottom.decimals) // 10**decimals
+    return int(scale * rate * bottom.price_raw // top.price_raw)
+
+
 # --- what it is worth ---------------------------------------------------------------------------------------------
 
 
@@ -196,11 +203,8 @@ def test_a_pledge_of_shares_is_worth_what_the_market_and_the_vault_say(
         assert market.accounts == (deployed.claims.account.lower(),)
         ((_, collateral),) = (tuple(position) for position in market.state()[1])
         assert collateral == chained.pledged_raw
-        # the oracle's own arithmetic on the claim's rate: the same integer
-        top, bottom = RESERVES[chained.loan], RESERVES[chained.asset]
         rate = claims[chained.share.lower(), a_token(deployed, chained)]["amount_raw"]
-        scale = 10 ** (36 + top.decimals - bottom.decimals) // 10**decimals
-        assert scale * rate * bottom.price_raw // top.price_raw == price
+        assert price_of(chained, rate, decimals) == price
 
 
 def test_claims_without_an_oracle_are_worth_what_they_are_claims_on(deployed: Deployed, snapshot: Snapshot) -> None:
@@ -227,7 +231,7 @@ def test_the_graph_leads_from_the_loan_to_the_asset_through_every_claim(deployed
 # --- what a loss does ---------------------------------------------------------------------------------------------
 
 
-def test_a_loss_of_the_vault_is_in_the_next_answer_to_the_unit(
+def test_a_loss_of_the_vault_is_in_the_next_answer_and_price_to_the_unit(
     deployed: Deployed, node: Node, snapshot: Snapshot
 ) -> None:
     vault = deployed.claims.vault
@@ -243,8 +247,11 @@ def test_a_loss_of_the_vault_is_in_the_next_answer_to_the_unit(
         chain.call("evm_mine")
         assert chain.call("eth_getTransactionReceipt", sent)["status"] == "0x1"
         convert = Call(vault.share, CONVERT, (terms.unit_raw,))
-        after, worth = now(deployed, Call(vault.share, "totalAssets()(uint256)"), convert)
-    assert rate_after_loss(terms, terms.backing_raw - after) == worth < terms.amount_raw
+        price = Call(vault.oracle, "price()(uint256)")
+        after, worth, pledged_at = now(deployed, Call(vault.share, "totalAssets()(uint256)"), convert, price)
+    rate = rate_after_loss(terms, terms.backing_raw - after)
+    assert rate == worth < terms.amount_raw
+    assert price_of(vault, rate, decimals=20) == pledged_at
 
 
 def test_a_static_token_keeps_its_rate_whatever_the_market_loses(deployed: Deployed, snapshot: Snapshot) -> None:
