@@ -10,12 +10,13 @@ _LIMITS = (
 _LEAVES = "what is minted, bridged or kept off the chain is a leaf: the collateral behind it is not read"
 CATALOGUE = (
     Entry(
-        "Claims: Aave's aTokens and static aTokens, ERC-4626 shares, Uniswap v2 liquidity",
+        "Claims: Aave v3's aTokens and static aTokens, ERC-4626 shares, Uniswap v2 liquidity",
         "2026-03",
         LOCAL_CHAIN,
         "test_claims_on_a_chain",
         limits=_LIMITS,
     ),
+    Entry("Claims: Aave v2's aTokens", "2026-03", LOCAL_CHAIN, "test_aave_v2_reader", limits=_LIMITS),
     Entry("Claims: Venus' vTokens", "2026-03", LOCAL_CHAIN, "test_venus_core_reader", limits=_LIMITS),
     Entry(
         "Claims: cTokens, Comet, Euler Earn, stETH and wstETH, rETH, cbETH and wbETH, eETH and weETH, rsETH, Curve "

@@ -13,7 +13,7 @@ from chain.calls import Call, read
 from chain.errors import UnsupportedError
 from chain.fork import Fork, Reverted
 from chain.node import Node
-from chain.snapshot import Snapshot
+from chain.snapshot import CLAIMS, Snapshot
 from fixtures.localchain import LocalChain, local_chain, undone
 from fixtures.localchain.aave_v2 import RESERVES_V2, AaveV2, deploy_aave_v2, price_in_ether
 from fixtures.localchain.market import RESERVES
@@ -23,6 +23,8 @@ from protocols.lending.aave_v2.onfork import OnFork
 from protocols.lending.aave_v2.tables import load
 from protocols.lending.interface import Offer
 from protocols.snapshot import take_snapshot
+from protocols.tokens.reader import walk_claims
+from protocols.walking import walked
 
 pytestmark = pytest.mark.localchain
 ACCOUNT_DATA = "getUserAccountData(address)(uint256,uint256,uint256,uint256,uint256,uint256)"
@@ -78,6 +80,22 @@ def snapshot(deployed: Deployed, deployments: Path) -> Snapshot:
 @pytest.fixture
 def market(snapshot: Snapshot) -> AaveV2Market:
     return load(snapshot)[0]
+
+
+def test_a_claim_on_a_reserve_is_owed_one_for_one_by_the_market(
+    deployed: Deployed, node: Node, snapshot: Snapshot
+) -> None:
+    symbols = {row["token"]: row["symbol"] for row in snapshot.tables["tokens"].rows()}
+    below = {row["a_token"]: row["token"] for row in snapshot.tables["aave_v2.reserves"].rows()}
+    tokens = symbols | {claim: f"a{symbols[token]}" for claim, token in below.items()}
+    block = node.pin(deployed.block)
+    rows = walked(node, block, walk_claims(block.chain_id, tokens, snapshot.markets, ""))[CLAIMS]
+    assert {row["token"]: row["underlying"] for row in rows} == below
+    for row in rows:
+        (supply,) = read(node, block, [Call(row["token"], "totalSupply()(uint256)")])
+        assert (row["kind"], row["issuer"], row["losses"]) == ("aave", "aave-v2", "at withdrawal")
+        assert row["amount_raw"] == 10 ** RESERVES[symbols[row["underlying"]]].decimals
+        assert row["supply_raw"] == row["backing_raw"] == supply
 
 
 def test_every_account_with_debt_is_found_and_no_other(deployed: Deployed, node: Node, market: AaveV2Market) -> None:
