@@ -138,6 +138,10 @@ RULES: tuple[Rule, ...] = (assets_down, proportional)
 """Of vaults: with virtual shares and one virtual asset, or without."""
 
 
+MOST_LISTED = 64
+"""Entries of a contract's list that are asked for: MetaMorpho's queues have at most 30."""
+
+
 def failed(answers: Sequence[Any]) -> bool:
     """Whether a contract left anything unanswered."""
     return any(isinstance(answer, CallFailed) for answer in answers)

@@ -70,12 +70,14 @@ def _curve(pool: str, token: Token) -> Looking:
         *(Call(pool, "coins(uint256)(address)", (i,)) for i in numbered),
         *(Call(pool, "balances(uint256)(uint256)", (i,)) for i in numbered),
     ]
-    held = []
+    held: dict[str, int] = {}
     for coin, amount in zip(answers[:_MOST_COINS], answers[_MOST_COINS:], strict=True):
         if failed([coin, amount]) or coin == NOBODY:
             break
-        held.append((token.native if coin == _CURRENCY else coin, int(amount)))
-    return None if not all(coin for coin, _ in held) else _parts(token, pool, token.supply_raw, held)
+        # a pool may hold the chain's own currency and what wraps it
+        listed = token.native if coin == _CURRENCY else coin
+        held[listed] = held.get(listed, 0) + int(amount)
+    return None if "" in held else _parts(token, pool, token.supply_raw, list(held.items()))
 
 
 def _look_at_a_curve_pool(token: Token) -> Looking:

@@ -104,9 +104,18 @@ def _look(
             token = Token(address, 10 ** told[_DECIMALS], told[_SUPPLY], values, native, issuers)
             looking: Looking = kind.look(token)
             found = yield from looking
-            if found is not None and all(claim.underlying != address for claim in found.claims):
+            if found is not None and all(claim.underlying != address for claim in found.claims) and _fits(found):
                 return kind, found
     return None, None
+
+
+def _fits(found: Found) -> bool:
+    """Whether a snapshot can hold what was told: tokens are anybody's to make, and may tell anything."""
+    most = {"uint256": 1 << 256, "int64": 1 << 63}
+    told = [(amount, "uint256") for claim in found.claims for amount in (claim.amount_raw, claim.backing_raw)]
+    for schema, rows in found.rows.items():
+        told += [(row[c.name], c.kind) for row in rows for c in schema.columns if c.kind in most]
+    return all(value < most[kind] for value, kind in told)
 
 
 def _symbol(told: Mapping[str, Any]) -> str:
@@ -117,13 +126,18 @@ def _symbol(told: Mapping[str, Any]) -> str:
 
 def _reached(known: Mapping[str, _Known], tokens: Mapping[str, str]) -> dict[str, _Known]:
     """The claims that the snapshot's tokens lead to, without those on a token that nothing tells the price of: no
-    oracle, not what it is itself a claim on, and no token that is a claim on it alone."""
+    oracle, not what it is itself a claim on, and no token that is a claim on it alone, at a rate."""
     claims = {a: [claim.underlying for claim in k.found.claims] for a, k in known.items() if k.found}
+    alone = {
+        a: k.found.claims[0].underlying
+        for a, k in known.items()
+        if k.found and len(k.found.claims) == 1 and k.found.claims[0].amount_raw
+    }
     worth, more = set[str](), set(tokens)
     while more - worth:
         worth |= more
         more = {a for a, owed in claims.items() if all(owed) and worth.issuperset(owed)}
-        more |= {owed[0] for a, owed in claims.items() if a in worth and len(owed) == 1 and owed[0] in known}
+        more |= {owed for a, owed in alone.items() if a in worth and owed in known}
     kept = {a for a, owed in claims.items() if worth.issuperset(u for u in owed if u)}
     reached, level = set[str](), kept & tokens.keys()
     while level:

@@ -296,6 +296,20 @@ def test_a_claim_on_what_nothing_tells_the_price_of_is_left_out() -> None:
     assert {row[:2] for row in claims(known)} == {(A, B), (A, C), (E, C)}, "the price of the vault's share tells it"
 
 
+def test_a_token_that_tells_what_cannot_be_is_a_claim_on_nothing() -> None:
+    too_much = token(18, 1, exchangeRateStored=2**255, comptroller=D, getCash=2**255, totalBorrows=2**255)
+    too_much |= {"totalReserves()(uint256)": 0, "underlying()(address)": B}
+    endless = metamorpho("1.0") | {"withdrawQueueLength()(uint256)": 2**200}
+    contracts = {A: too_much, B: token(), C: endless}
+    rows = walk(contracts, {A: "A", B: "B", C: "C"})
+    assert [(row["token"], row["kind"]) for row in rows[CLAIMS]] == [(C, "erc4626")], "what it is worth it does tell"
+
+
+def test_a_claim_at_no_rate_tells_no_price() -> None:
+    empty = vault(B) | {"convertToAssets(uint256)(uint256)": 0}
+    assert walk({A: empty, B: token()}, {A: "A"}) == {CLAIMS: [], TOKENS: []}
+
+
 def test_a_contract_that_is_no_token_is_owed_by_none() -> None:
     assert walk({A: vault(B), B: {}}, {A: "A"}) == {CLAIMS: [], TOKENS: []}
 

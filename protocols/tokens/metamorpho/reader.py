@@ -15,7 +15,7 @@ from chain.calls import Call
 from protocols.lending.morpho_blue.reader import MARKET, PARAMETERS, POSITION
 from protocols.lending.morpho_blue.shares import to_assets_down
 from protocols.tokens.erc4626 import VAULT, converted, share_of
-from protocols.tokens.kind import RULES, Found, Kind, Looking, Token, addresses, failed, numbers, or_zero
+from protocols.tokens.kind import MOST_LISTED, RULES, Found, Kind, Looking, Token, addresses, failed, numbers, or_zero
 from protocols.tokens.metamorpho.tables import ALLOCATIONS, VAULTS
 from protocols.walking import Walk
 
@@ -26,6 +26,8 @@ _PER_MARKET = 5
 
 def _look(token: Token) -> Looking:
     vault, told = token.address, token.told
+    if max(told["to_supply"], told["to_withdraw"]) > MOST_LISTED:
+        return None
     answers = yield [
         converted(token),
         *(Call(vault, f"{name}()(address)") for name in ("owner", "curator", "guardian")),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from chain.calls import Call
 from protocols.tokens.erc4626 import VAULT, converted, share_of
-from protocols.tokens.kind import RULES, Found, Kind, Looking, Token, addresses, balance, failed, numbers
+from protocols.tokens.kind import MOST_LISTED, RULES, Found, Kind, Looking, Token, addresses, balance, failed, numbers
 from protocols.tokens.vault_v2.tables import ALLOCATIONS, VAULTS
 
 _PER_ADAPTER = 5
@@ -23,6 +23,8 @@ def adapter_id(adapter: str) -> bytes:
 
 def _look(token: Token) -> Looking:
     vault, told = token.address, token.told
+    if told["adapters"] > MOST_LISTED:
+        return None
     answers = yield [
         converted(token),
         balance(told["asset"], vault),
