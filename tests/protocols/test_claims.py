@@ -361,13 +361,14 @@ def test_a_vault_v2_is_read_with_its_adapters_and_their_caps() -> None:
     own = vault(B) | token(18, 8 * UNIT, adapterRegistry=NOBODY, owner=A, curator=C, liquidityAdapter=D) | figures
     own |= {"adaptersLength()(uint256)": 1, "maxRate()(uint64)": 3, "virtualShares()(uint256)": 1}
     own |= {"performanceFee()(uint96)": 4, "managementFee()(uint96)": 5, "relativeCap(bytes32)(uint256)": UNIT}
-    own |= {"adapters(uint256)(address)": D}
+    own |= {"adapters(uint256)(address)": D, "_totalAssets()(uint128)": 7, "lastUpdate()(uint64)": 8}
     adapter = {"realAssets()(uint256)": 55, "morphoVaultV1()(address)": E}
     rows = walk({A: own, B: token() | {HOLDS: 9}, D: adapter}, {A: "V", B: "B"})
     assert [row["kind"] for row in rows[CLAIMS]] == ["vault_v2"]
     (found,) = rows[vault_v2.VAULTS]
     assert (found["idle_raw"], found["max_rate_wad"], found["liquidity_adapter"]) == (9, 3, D)
     assert (found["performance_fee_wad"], found["management_fee_wad"]) == (4, 5)
+    assert (found["total_assets"], found["last_update"]) == (7, 8)
     assert rows[vault_v2.ALLOCATIONS] == [
         {
             "vault": A,

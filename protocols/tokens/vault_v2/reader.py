@@ -31,12 +31,13 @@ def _look(token: Token) -> Looking:
         *(Call(vault, f"{name}()(address)") for name in ("owner", "curator", "liquidityAdapter")),
         *(Call(vault, f"{name}()(uint96)") for name in ("performanceFee", "managementFee")),
         Call(vault, "virtualShares()(uint256)"),
+        Call(vault, "_totalAssets()(uint128)"),
+        Call(vault, "lastUpdate()(uint64)"),
         *(Call(vault, "adapters(uint256)(address)", (i,)) for i in range(told["adapters"])),
     ]
     if failed(answers):
         return None
-    worth, idle, owner, curator, liquid, performance, management, virtual = answers[:8]
-    adapters = answers[8:]
+    worth, idle, owner, curator, liquid, performance, management, virtual, stored, updated, *adapters = answers
     answers = yield [
         call
         for adapter in adapters
@@ -65,7 +66,8 @@ def _look(token: Token) -> Looking:
         "curator": curator,
         "liquidity_adapter": liquid,
         "total_supply": token.supply_raw,
-        "total_assets": told["assets"],
+        "total_assets": stored,
+        "last_update": updated,
         "idle_raw": idle,
         "max_rate_wad": told["max_rate"],
         "performance_fee_wad": performance,
