@@ -132,6 +132,12 @@ def everything_on(steps: int) -> Scenario:
             "minimum_profit_usd": 1.0,
             "capital_usd": 150_000.0,
             "per_step": 3,
+            "congestion": 1.0,
+            "latency_s": STEP_S / 2,
+            "sell": "best",
+            "outside_haircut": 0.02,
+            "inventory_usd": 40_000.0,
+            "turnover_s": 5 * STEP_S,
         },
         venues={
             "impact": 0.2,
@@ -168,6 +174,7 @@ def test_ten_thousand_random_steps_with_everything_on_conserve_every_unit(long: 
     assert len(record.deficits) > 3
     assert {row["venue"] for row in record.swaps if row["liquidation"] >= 0} == {v.name for v in long.book.venues}
     assert sum(row["liquidation"] < 0 for row in record.swaps) > 10_000
+    assert {row["liquidation"] for row in record.liquidations} - {row["liquidation"] for row in record.swaps}, "outside"
 
 
 def test_over_ten_thousand_steps_nobodys_debt_falls_but_by_repayment_or_by_being_written_off(long: Played) -> None:
