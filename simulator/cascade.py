@@ -86,11 +86,12 @@ class Cascade:
             for token in tokens:
                 find(token, names, f"scenario {scenario.name}: {where}")
         self._liquidators = _by_market(book, scenario)
-        self._path = scenario.relative_prices(names) * book.outside_usd
-        self._impact = PriceImpact(book, self.router.sides, scenario.venues, self._path, scenario.step_s)
-        self._started = book.timestamp
         rules, where = scenario.contagion, f"scenario {scenario.name}"
         self._spread = Spread(book, rules, where)
+        named = {find(token, names, f"{where}: prices") for path in scenario.prices for token in path.tokens}
+        self._path = self._spread.carried(scenario.relative_prices(names), named) * book.outside_usd
+        self._impact = PriceImpact(book, self.router.sides, scenario.venues, self._path, scenario.step_s)
+        self._started = book.timestamp
         self._freezes = Freezes(book, rules, where)
         self._runs = Runs(book, rules, self._spread, self._freezes, scenario.step_s, where)
         self._oracles = [

@@ -16,7 +16,7 @@ Claims on claims make this a monotone system, whose solutions have a greatest an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -115,6 +115,28 @@ class Claims:
     def rows_of(self, token: int) -> IntArray:
         """The claims that a token is."""
         return np.flatnonzero(self.token == token)
+
+    def carried(self, relative: FloatArray, named: Collection[int]) -> FloatArray:
+        """Prices over those at the start, with claims following what they are claims on.
+
+        Parameters
+        ----------
+        relative
+            Shape (steps + 1, tokens).
+        named
+            Tokens that have a path of their own, which they keep.
+        """
+        follows = ~np.isin(self.token, list(named))
+        token, underlying, share = self.token[follows], self.underlying[follows], self.share[follows]
+        moved = relative.copy()
+        # claims on claims, as far as they go; in a circle nothing moves but what comes into it
+        for _ in range(len(set(token.tolist()))):
+            more = np.where(underlying == NOTHING, 0.0, moved[:, underlying] - 1.0) * share
+            last, moved = moved, relative.copy()
+            np.add.at(moved.T, token, more.T)
+            if np.array_equal(moved, last):
+                break
+        return moved
 
     def marks(self, shock: Shock) -> Marks:
         """What every token is worth after a shock."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,6 +89,10 @@ class Spread:
         self.losses: list[Row] = []
         self.marks: list[Row] = []
         book.redeemed = self._redeemed
+
+    def carried(self, relative: FloatArray, named: Collection[int]) -> FloatArray:
+        """What :meth:`simulator.losses.claims.Claims.carried` makes of prices."""
+        return self._claims.carried(relative, named)
 
     def remark(self, step: int, elapsed_s: float) -> FloatArray:
         """Take in what was lost since the last step, and mark every claim.

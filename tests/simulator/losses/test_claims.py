@@ -88,6 +88,21 @@ def test_who_loses_more_is_worth_no_more(given_: tuple[Claims, Shock], eighths: 
         assert (less <= now + 1e-9).all()
 
 
+def test_a_claim_follows_what_it_is_a_claim_on_unless_it_has_a_path_of_its_own() -> None:
+    # 0 is no claim; 1 is on 0; 2 is half on 1, half off the chain; 3 is on 2; 4 and 5 are on each other
+    rows = [(1, 0), (2, 1), (2, NOTHING), (3, 2), (4, 5), (5, 4)]
+    made = claims(6, [(token, under, 1.0, 1.0, AT_ONCE) for token, under in rows])
+    path = np.ones((3, 6))
+    path[1:, 0] = 0.6, 1.5
+    moved = made.carried(path, {0})
+    assert moved[:, 1].tolist() == [1.0, 0.6, 1.5]
+    assert moved[:, 2].tolist() == [1.0, 0.8, 1.25]
+    assert moved[:, 3].tolist() == moved[:, 2].tolist()
+    assert moved[:, 4:].tolist() == np.ones((3, 2)).tolist()
+    own = made.carried(path, {0, 1})
+    assert own[:, 1:].tolist() == np.ones((3, 5)).tolist()
+
+
 def test_ten_thousand_claims_five_deep_are_marked_in_a_moment() -> None:
     size, wide = 10_000, 2_000
     made = claims(size, [(token, token + wide, 1.0, 1.0, AT_ONCE) for token in range(size - wide)])
