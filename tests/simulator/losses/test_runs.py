@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from math import exp, inf
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chain.errors import InputError
+from protocols.lending.aave_v3.market import AaveV3Market
 from simulator.run import Run, simulate
 from simulator.summary import headline
 from simulator.verify import verify
@@ -166,3 +168,13 @@ def test_the_summary_says_what_waits() -> None:
         1,
         "of 1 that they left",
     )
+
+
+@pytest.mark.parametrize("units", [-1, 1])
+def test_a_market_that_says_it_paid_what_it_did_not_is_noticed(monkeypatch: pytest.MonkeyPatch, units: int) -> None:
+    pay_out = AaveV3Market.pay_out
+    monkeypatch.setattr(AaveV3Market, "pay_out", lambda market, r, amount: pay_out(market, r, amount) + units)
+    rule = {"market": "pool", "token": "COL", "per_hour": 1.0, "from_s": 0.0}
+    with pytest.raises(AssertionError) as objection:
+        play(aave({"a": (1000.0, 700.0)}), make_scenario(None, steps=2, contagion={"runs": [rule]}))
+    assert Path(objection.traceback[-1].path).name == "ledger.py"
