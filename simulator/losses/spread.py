@@ -10,24 +10,17 @@ import numpy.typing as npt
 
 from chain.errors import InputError
 from protocols.oracles.kind import Part
-from protocols.tokens.shares import assets_down
-from protocols.tokens.stakes import Stake
 from simulator.book import Book
-from simulator.losses.claims import AT_ONCE, NOTHING, Marks, Shock, claims_of
+from simulator.losses.backing import Backing, Reserve
+from simulator.losses.claims import NOTHING, Marks, Shock, claims_of
 from simulator.losses.shocks import Contagion
 from simulator.losses.waterfall import Waterfall
 from simulator.scenario import find
 
 FloatArray = npt.NDArray[np.float64]
 Row = dict[str, Any]
-Reserve = tuple[int, int]
-"""A market's row in the book, and a reserve's row in the market."""
-
 WORTHLESS = 1e-9
 """What the market still gives for a claim that is worth nothing, over what it gave: prices stay above 0."""
-
-VIRTUAL_SHARES = tuple(10**power for power in range(19))
-"""What vaults add to their supply when they convert; which of these one adds is told by its rate at the start."""
 
 
 class Spread:
@@ -69,21 +62,7 @@ class Spread:
         }
         self._seen = [list(market.deficits_raw()) for market in book.markets]
         self._held = [[cash + lent for cash, lent in market.cash_and_loans_raw()] for market in book.markets]
-        self._market_names = {market.name for market in book.markets}
-        self._lost_raw: dict[Reserve, int] = {}
-        self._failed_by_now: list[float] = []
-        self._behind = self._backers()
-        rows = {market.name: row for row, market in enumerate(book.markets)}
-        self._stakes: dict[str, list[tuple[Reserve, Stake]]] = {}
-        for stake in book.stakes:
-            if (row := rows.get(stake.market)) is not None:
-                # Morpho's markets lend what they count in
-                reserve = book.markets[row].numeraire or 0
-                self._stakes.setdefault(stake.issuer, []).append(((row, reserve), stake))
-        self._at_once_by: dict[str, list[int]] = {}
-        for claim, (issuer, rule) in enumerate(zip(self._claims.issuer, self._claims.losses, strict=True)):
-            if rule == AT_ONCE:
-                self._at_once_by.setdefault(issuer, []).append(claim)
+        self._backing = Backing(book, self._claims, self._held)
         self._shock = self._shock_at(-1.0)
         self._marks = Marks(np.ones(len(book.tokens)), np.ones(len(book.tokens)))
         self.losses: list[Row] = []
@@ -113,7 +92,7 @@ class Spread:
         else:
             self._marks = Marks(self._shock.kept, self._shock.kept)
         for token, (most, least) in enumerate(zip(self._marks.greatest, self._marks.least, strict=True)):
-            if most < 1.0 or least < 1.0 - 1e-12:
+            if min(most, least) < 1.0 - 1e-12:
                 self.marks.append(
                     {
                         "step": step,
@@ -127,7 +106,7 @@ class Spread:
     def lost_share(self, reserve: Reserve) -> float:
         """What suppliers of a reserve have lost after all cushions, over what stood behind them at the start."""
         held = self._held[reserve[0]][reserve[1]]
-        return self._lost_raw.get(reserve, 0) / held if held else 0.0
+        return self._backing.lost_of(reserve) / held if held else 0.0
 
     # --- what is lost -----------------------------------------------------------------------------------------------
 
@@ -145,27 +124,11 @@ class Spread:
         loss_usd = self._book.usd(token, amount_raw)
         borne = self._waterfalls.setdefault(at, Waterfall()).bear(loss_usd, elapsed_s)
         left = 1.0 if borne.holders_usd == loss_usd else borne.holders_usd / loss_usd
-        self._lost_raw[at] = self._lost_raw.get(at, 0) + (amount_raw if left == 1.0 else round(amount_raw * left))
+        self._backing.take_loss(at, amount_raw if left == 1.0 else round(amount_raw * left))
         self.losses.append(
             {"step": step, "market": market.name, "token": self._book.tokens[token].address, "amount_raw": amount_raw}
             | borne._asdict()
         )
-
-    def _backers(self) -> list[tuple[Reserve, int] | None]:
-        """For each claim the reserve that it is a part of, and all that suppliers of the reserve have, smallest units;
-        None where its issuer is no market."""
-        rows = {market.name: row for row, market in enumerate(self._book.markets)}
-        found: list[Reserve | None] = []
-        claimed: dict[Reserve, int] = {}
-        columns = self._claims.issuer, self._claims.underlying.tolist(), self._claims.backing_raw
-        for issuer, underlying, backing in zip(*columns, strict=True):
-            row = rows.get(issuer)
-            places = [] if row is None else np.flatnonzero(self._book.market_tokens[row] == underlying).tolist()
-            at = (row, places[0]) if row is not None and places else None
-            found.append(at)
-            if at is not None:
-                claimed[at] = claimed.get(at, 0) + backing
-        return [None if at is None else (at, max(1, claimed[at], self._held[at[0]][at[1]])) for at in found]
 
     def _shock_at(self, elapsed_s: float) -> Shock:
         """Everything that has hit claims so far."""
@@ -176,10 +139,10 @@ class Spread:
         for token, mint in self._minted:
             minted[token] += mint.share if mint.at_s <= elapsed_s else 0.0
         claims = range(len(self._claims.token))
-        self._failed_by_now = [self._failed_share(issuer, elapsed_s) for issuer in self._claims.issuer]
+        self._backing.failed = [self._failed_share(issuer, elapsed_s) for issuer in self._claims.issuer]
         unit = np.where(self._claims.underlying == NOTHING, 1.0, self._book.unit[self._claims.underlying])
-        lost = np.array([self._lost_to(claim) for claim in claims], dtype=np.float64) / unit
-        return Shock(lost + np.array(self._failed_by_now) * self._claims.backing, minted, kept)
+        lost = np.array([self._backing.lost_to(claim) for claim in claims], dtype=np.float64) / unit
+        return Shock(lost + np.array(self._backing.failed) * self._claims.backing, minted, kept)
 
     def _failed_share(self, issuer: str, elapsed_s: float) -> float:
         """What write-downs have taken of an issuer's backing so far."""
@@ -189,80 +152,12 @@ class Spread:
                 left *= 1.0 - failed.share
         return 1.0 - left
 
-    def _lost_to(self, claim: int) -> int:
-        """What markets have lost of a claim's backing, smallest units of the underlying, rounded up: its part of its
-        issuer's own loss, or what its issuer has in markets and of others loses there."""
-        issuer, underlying = self._claims.issuer[claim], int(self._claims.underlying[claim])
-        lost = 0
-        if (behind := self._behind[claim]) is not None:
-            at, whole = behind
-            lost = -(-self._lost_raw.get(at, 0) * int(self._claims.backing_raw[claim]) // whole)
-        for (row, reserve), stake in self._stakes.get(issuer, ()):
-            if self._book.market_tokens[row][reserve] == underlying:
-                lost += stake.lost(self._lost_raw.get((row, reserve), 0))
-        for holding in self._book.holdings:
-            if holding.issuer == issuer:
-                lost += sum(
-                    -(-self._gone_raw(inner) * holding.claimed_raw // self._claims.backing_raw[inner])
-                    for inner in self._at_once_by.get(holding.of, ())
-                    if self._claims.underlying[inner] == underlying and self._claims.backing_raw[inner]
-                )
-        return lost
-
-    def _gone_raw(self, claim: int) -> int:
-        """What is lost of a claim's backing, write-downs of its issuer included, smallest units of the underlying."""
-        return self._lost_to(claim) + round(self._failed_by_now[claim] * self._claims.backing_raw[claim])
-
-    # --- what contracts say of it -----------------------------------------------------------------------------------
-
     def _redeemed(self, part: Part) -> int:
-        """What an exchange rate that an oracle reads answers now.
-
-        Only the rate of a token whose issuer's losses count at once moves. A vault's is converted as it converts
-        (`protocols.tokens.shares`), where that gave its rate at the start; others fall in proportion, rounded down.
-        The rate of a token that is several claims moves only where all are on one asset, idle or in positions.
-        """
+        """What an exchange rate that an oracle reads answers now."""
         token = self._book.token_row.get(part.contract)
-        rows = [] if token is None or not self._rules.spreads else self._claims.rows_of(token).tolist()
-        if token is None or not rows or any(self._claims.losses[row] != AT_ONCE for row in rows):
+        if token is None or not self._rules.spreads:
             return part.answer_raw
-        if len({self._asset(row) for row in rows}) > 1:
-            return part.answer_raw
-        supply, backing = self._claims.supply_raw[rows[0]], sum(self._claims.backing_raw[row] for row in rows)
-        left = max(0, backing - sum(self._missing(row) for row in rows))
-        minted = round(self._shock.minted[token] * supply)
-        if not supply or not backing or (left == backing and not minted):
-            return part.answer_raw
-        if "sample_raw" in part.parameters:
-            sample = part.number("sample_raw")
-            for virtual in VIRTUAL_SHARES:
-                if assets_down(sample, supply, backing, virtual) == part.answer_raw:
-                    return int(assets_down(sample, supply + minted, left, virtual))
-        return int(part.answer_raw * left * supply // (backing * (supply + minted)))
-
-    def _missing(self, claim: int) -> int:
-        """What is missing of a claim's backing as its contract counts it, smallest units, rounded up: a position in a
-        market counts as what can be had for it, any other token by its number."""
-        gone, backing = self._gone_raw(claim), self._claims.backing_raw[claim]
-        if self._is_position(claim):
-            inner = self._claims.rows_of(int(self._claims.underlying[claim])).tolist()
-            whole = sum(self._claims.backing_raw[row] for row in inner)
-            counted = [row for row in inner if self._claims.losses[row] == AT_ONCE]
-            gone += -(-sum(self._gone_raw(row) for row in counted) * backing // whole) if whole else 0
-        return min(gone, backing)
-
-    def _asset(self, claim: int) -> int:
-        """What a claim's contract counts in: the underlying, or what a position is in."""
-        underlying = int(self._claims.underlying[claim])
-        if not self._is_position(claim):
-            return underlying
-        inner = self._claims.rows_of(underlying).tolist()
-        return int(self._claims.underlying[inner[0]]) if inner else underlying
-
-    def _is_position(self, claim: int) -> bool:
-        """Whether a claim is on a supply that has no token (Morpho's): the table has it by its market's name."""
-        underlying = int(self._claims.underlying[claim])
-        return underlying != NOTHING and self._book.tokens[underlying].address in self._market_names
+        return self._backing.rate_raw(part, token, float(self._shock.minted[token]))
 
 
 def reserve_of(book: Book, market: str, token: str, where: str) -> Reserve:
