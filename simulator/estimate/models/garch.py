@@ -12,7 +12,7 @@ from chain.errors import InputError
 from protocols import compiled
 from simulator.estimate.models.model import LARGEST_LOG, FloatArray, IntArray, repeated, root
 from simulator.estimate.models.series import Series
-from simulator.estimate.models.student import innovations, kendall, tail_index
+from simulator.estimate.models.student import innovations, kendall, moved, tail_index
 
 _PERCENT = 100.0
 """The library's optimiser wants returns in per cent."""
@@ -25,7 +25,8 @@ class GARCH:
     """GARCH(1, 1) for each asset (Bollerslev 1986, *J. Econometrics* 31) with innovations that are jointly Student's t
     and have constant correlations (Bollerslev 1990, *Rev. Economics and Statistics* 72).
 
-    Paths start at the volatility with which the series ends. Moves are of the logarithm of the price, of mean zero.
+    Paths start at the volatility with which the series ends. Moves are those of
+    `Series.moves`, of mean zero.
 
     Parameters
     ----------
@@ -67,9 +68,9 @@ class GARCH:
                 "the model garch is fitted by the library arch: pip install 'unwind-defi[garch]'"
             ) from None
         count = len(series.assets)
-        parameters, residuals = np.empty((count, 4)), np.empty_like(series.returns)
+        parameters, residuals = np.empty((count, 4)), np.empty_like(series.moves)
         for i, asset in enumerate(series.assets):
-            returns = _PERCENT * series.returns[:, i]
+            returns = _PERCENT * series.moves[:, i]
             if np.ptp(returns) == 0.0:
                 raise InputError(f"the price of {asset} never moves; leave the asset out")
             fitted = arch_model(returns, mean="Zero", vol="GARCH", p=1, q=1, dist="t", rescale=False).fit(
@@ -121,11 +122,10 @@ def _cluster(
     paths, steps, assets = moves.shape
     for path in range(paths):
         for asset in range(assets):
-            log, variance = 0.0, first[asset]
+            variance = first[asset]
             out[path, 0, asset] = 1.0
             for step in range(steps):
                 move = math.sqrt(variance) * moves[path, step, asset]
-                log = min(max(log + move, -most), most)
-                out[path, step + 1, asset] = math.exp(log)
+                out[path, step + 1, asset] = moved(out[path, step, asset], move, most)
                 # a variance that no float holds would make the next move no number
                 variance = min(omega[asset] + alpha[asset] * move * move + beta[asset] * variance, 1e100)

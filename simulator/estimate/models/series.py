@@ -39,6 +39,15 @@ class Series:
         """Shape (rows - 1, assets): differences of logarithms."""
         return np.asarray(np.diff(np.log(self.prices), axis=0))
 
+    @cached_property
+    def moves(self) -> FloatArray:
+        """Shape (rows - 1, assets): differences of logarithms where a price falls, and shares of it where it rises.
+
+        Falls of any size leave a price above nothing, and rises with the tails of Student's t have a mean: of their
+        exponential there is none, so that an expected debt in a volatile asset would be infinite.
+        """
+        return np.where(self.returns < 0.0, self.returns, np.expm1(self.returns))
+
     def column(self, asset: str) -> int:
         """Where an asset stands.
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from chain.errors import InputError
 from protocols import compiled
+from protocols.arithmetic import rule
 from simulator.estimate.models.model import LARGEST_LOG, FloatArray, IntArray, repeated, root
 from simulator.estimate.models.series import Series
 
@@ -24,8 +25,8 @@ class GroupedT:
     *Int. Stat. Review* 73, section 4.2) and Student-t margins, independent from step to step.
 
     In a step, one uniform number gives every group its own scale sqrt(nu / chi2_nu), all large together; asset i moves
-    by scale_i x z_i x that of its group. One group is the multivariate t distribution. Moves are of the logarithm of
-    the price, with median nothing and no mean: exp of Student's t has none.
+    by scale_i x z_i x that of its group. One group is the multivariate t distribution. Moves are those of
+    `Series.moves`, with median nothing.
 
     Parameters
     ----------
@@ -34,7 +35,7 @@ class GroupedT:
     correlation
         Shape (assets, assets): of the normal numbers.
     scale
-        Shape (assets,): of the differences of logarithms. Not the standard deviation, which may be infinite.
+        Shape (assets,): of the moves. Not the standard deviation, which may be infinite.
     freedom
         Shape (assets,): degrees of freedom of the asset's group.
     """
@@ -48,7 +49,7 @@ class GroupedT:
 
     @classmethod
     def fit(cls, series: Series, steps: int, groups: Mapping[str, str] | None = None) -> GroupedT:
-        """Tail indices, scales and correlations of a series' returns.
+        """Tail indices, scales and correlations of a series' moves.
 
         Parameters
         ----------
@@ -74,10 +75,10 @@ class GroupedT:
         scale, freedom = np.empty(len(names)), np.empty(len(names))
         for name in sorted(set(names)):
             columns = [i for i, own in enumerate(names) if own == name]
-            freedom[columns] = tail_index(series.returns[:, columns], series.assets[columns[0]])
+            freedom[columns] = tail_index(series.moves[:, columns], series.assets[columns[0]])
             for i in columns:
-                scale[i] = _scale(series.returns[:, i], freedom[i], series.assets[i])
-        return cls(series.assets, steps, series.step_s, kendall(series.returns), scale, freedom)
+                scale[i] = _scale(series.moves[:, i], freedom[i], series.assets[i])
+        return cls(series.assets, steps, series.step_s, kendall(series.moves), scale, freedom)
 
     @property
     def dimension(self) -> int:
@@ -184,11 +185,17 @@ def _mix(normals: FloatArray, lower: FloatArray, factors: FloatArray, out: Float
 
 def _accumulate(moves: FloatArray, scale: FloatArray, most: float, out: FloatArray) -> None:
     paths, steps, assets = moves.shape
-    logs = np.empty(assets)
     for path in range(paths):
-        logs[:] = 0.0
         out[path, 0, :] = 1.0
         for step in range(steps):
             for asset in range(assets):
-                logs[asset] += moves[path, step, asset] * scale[asset]
-                out[path, step + 1, asset] = math.exp(min(max(logs[asset], -most), most))
+                out[path, step + 1, asset] = moved(
+                    out[path, step, asset], moves[path, step, asset] * scale[asset], most
+                )
+
+
+@rule
+def moved(price: float, move: float, most: float) -> float:
+    """A relative price after a move as `Series.moves` has it, within a factor of exp(`most`)."""
+    factor = math.exp(max(move, -most)) if move < 0.0 else 1.0 + min(move, math.exp(most))
+    return min(max(price * factor, math.exp(-most)), math.exp(most))

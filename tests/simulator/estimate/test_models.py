@@ -111,11 +111,26 @@ def test_gbm_has_the_covariance_it_was_given() -> None:
     assert found == pytest.approx(COVARIANCE, rel=0.03)
 
 
+def moves_of(prices: np.ndarray) -> np.ndarray:
+    ratio = prices[:, 1:] / prices[:, :-1]
+    return np.where(ratio < 1.0, np.log(ratio), ratio - 1.0)
+
+
+def test_a_price_that_falls_stays_above_nothing_and_one_that_rises_has_a_mean() -> None:
+    series = Series(("A",), 60.0, np.array([[1.0], [0.5], [1.5]]))
+    assert series.moves[:, 0] == pytest.approx([math.log(0.5), 2.0])
+    # one step with 2.5 degrees of freedom: the mean rise is that of Student's t, and of its exponential there is none
+    model = GroupedT(("A",), 1, 60.0, np.eye(1), np.array([0.1]), np.array([2.5]))
+    rises = np.maximum(model.prices(models.uniforms(400_000, 2))[:, 1, 0] - 1.0, 0.0)
+    wanted = 0.1 * math.gamma(1.75) * math.sqrt(2.5) / (1.5 * math.gamma(1.25) * math.sqrt(math.pi))
+    assert rises.mean() == pytest.approx(wanted, rel=0.02)
+
+
 def test_student_moves_have_the_tails_of_their_groups_and_crash_together() -> None:
     from scipy.stats import kstest, t
 
     model = models.student(1)
-    moves = np.log(model.prices(models.uniforms(50_000, model.dimension)))[:, 1]
+    moves = moves_of(model.prices(models.uniforms(50_000, model.dimension)))[:, 0]
     for i, freedom in enumerate((4.0, 3.0, 4.0)):
         assert kstest(moves[:, i] / SIGMA[i], t(freedom).cdf).pvalue > 1e-3
     assert kendall(moves[:3000]) == pytest.approx(CORRELATION, abs=0.06)
@@ -128,7 +143,7 @@ def test_student_moves_have_the_tails_of_their_groups_and_crash_together() -> No
 
 def test_garch_variance_follows_the_mean_of_its_recursion() -> None:
     model = models.garch()
-    moves = np.diff(np.log(model.prices(models.uniforms(100_000, model.dimension))), axis=1)
+    moves = moves_of(model.prices(models.uniforms(100_000, model.dimension)))
     variance = 2.0 * SIGMA**2
     for step in range(model.steps):
         assert moves[:, step].var(axis=0) == pytest.approx(variance, rel=0.06)
