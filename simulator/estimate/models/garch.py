@@ -14,8 +14,9 @@ from simulator.estimate.models.model import LARGEST_LOG, FloatArray, IntArray, r
 from simulator.estimate.models.series import Series
 from simulator.estimate.models.student import innovations, kendall, moved, tail_index
 
-_PERCENT = 100.0
-"""The library's optimiser wants returns in per cent."""
+_SPREAD = 10.0
+"""Standard deviation to which moves are brought for the library's optimiser: it wants a variance from 1 to 1000, and
+on hourly returns in per cent it ends where it started."""
 _HEAVIEST = 2.05
 """Degrees of freedom below which Student's t has no variance to speak of."""
 
@@ -70,9 +71,10 @@ class GARCH:
         count = len(series.assets)
         parameters, residuals = np.empty((count, 4)), np.empty_like(series.moves)
         for i, asset in enumerate(series.assets):
-            returns = _PERCENT * series.moves[:, i]
-            if np.ptp(returns) == 0.0:
+            if np.ptp(series.moves[:, i]) == 0.0:
                 raise InputError(f"the price of {asset} never moves; leave the asset out")
+            scale = _SPREAD / float(series.moves[:, i].std())
+            returns = scale * series.moves[:, i]
             fitted = arch_model(returns, mean="Zero", vol="GARCH", p=1, q=1, dist="t", rescale=False).fit(
                 disp="off", show_warning=False
             )
@@ -80,7 +82,7 @@ class GARCH:
                 raise InputError(f"no GARCH fits the returns of {asset}; give a longer series, or take the model t")
             level, reaction, memory = (float(fitted.params[name]) for name in ("omega", "alpha[1]", "beta[1]"))
             following = level + reaction * returns[-1] ** 2 + memory * float(fitted.conditional_volatility[-1]) ** 2
-            parameters[i] = level / _PERCENT**2, reaction, memory, following / _PERCENT**2
+            parameters[i] = level / scale**2, reaction, memory, following / scale**2
             residuals[:, i] = fitted.std_resid
         freedom = max(tail_index(residuals, series.assets[0]), _HEAVIEST)
         omega, alpha, beta, variance = parameters.T.copy()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -225,8 +226,10 @@ def test_jumps_are_found_again_in_their_own_path() -> None:
     assert found.covariance == pytest.approx(COVARIANCE, rel=0.05)
 
 
-def test_garch_is_found_again_in_its_own_path() -> None:
+@pytest.mark.parametrize("calmer", [1.0, 0.1])
+def test_garch_is_found_again_in_its_own_path_however_calm_the_assets(calmer: float) -> None:
     true = models.garch(8_000)
+    true = replace(true, omega=calmer**2 * true.omega, variance=calmer**2 * true.variance)
     found = GARCH.fit(models.series_of(true), 24)
     assert found.alpha == pytest.approx(true.alpha, abs=0.03)
     assert found.beta == pytest.approx(true.beta, abs=0.05)
