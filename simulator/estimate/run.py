@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -129,6 +129,43 @@ def estimate(
     from simulator.book import open_book, opened
 
     losses = EconomicBadDebt.of(open_book(opened(snapshot)), model.assets, follow=follow, at=at)
+    found = distribution(
+        model,
+        losses,
+        losses.outputs,
+        paths,
+        seed=seed,
+        sampling=sampling,
+        until=until,
+        workers=workers,
+        progress=progress,
+    )
+    return replace(found, facts={**found.facts, "at": at, "follow": dict(follow or {})})
+
+
+def distribution(
+    model: PriceModel,
+    losses: Losses,
+    outputs: Sequence[str],
+    paths: int,
+    *,
+    seed: int = 0,
+    sampling: Sampling = "independent",
+    until: Until | None = None,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> BadDebt:
+    """What any losses are over random price paths; `estimate` with the losses given.
+
+    Parameters
+    ----------
+    losses
+        Called by several threads at once.
+    outputs
+        What the columns of the losses are. The stop rule and importance sampling go by the first.
+    model, paths, seed, sampling, until, workers, progress
+        As `estimate` takes them.
+    """
     draws = _draws(sampling, seed, paths)
     tilt = None
     if sampling == "importance":
@@ -136,7 +173,7 @@ def estimate(
         pilot = int(np.random.SeedSequence([seed, 1]).generate_state(1, np.uint64)[0])
         each = max(1_000, min(10_000, 4 * _NUMBERS // max(model.dimension, 1)))
         tilt = choose_tilt(model, losses, pilot, level=until.level if until else max(LEVELS), paths=each)
-    found, weights = np.empty((paths, len(losses.outputs))), np.empty(paths)
+    found, weights = np.empty((paths, len(outputs))), np.empty(paths)
     done, met = 0, None
     for size in _looks(paths, draws, until):
         _fill(model, losses, draws, tilt, (done, size), (found, weights), workers, progress)
@@ -153,11 +190,9 @@ def estimate(
         "paths": done,
         "seed": seed,
         "sampling": sampling,
-        "at": at,
-        "follow": dict(follow or {}),
         "effective_size": Sample(found[:done, 0].copy(), weights[:done]).effective_size,
     }
-    return BadDebt(losses.outputs, found[:done], weights[:done], draws.cluster, draws.replicate, met, facts)
+    return BadDebt(tuple(outputs), found[:done], weights[:done], draws.cluster, draws.replicate, met, facts)
 
 
 def _draws(sampling: Sampling, seed: int, paths: int) -> Draws:

@@ -20,7 +20,7 @@ from simulator.estimate.losses import SYSTEM, EconomicBadDebt
 from simulator.estimate.models.gbm import GBM
 from simulator.estimate.models.pegged import Pegged
 from simulator.estimate.models.student import GroupedT
-from simulator.estimate.run import BadDebt, Sampling, estimate
+from simulator.estimate.run import BadDebt, Sampling, distribution, estimate
 from simulator.estimate.statistics import Until
 from tests.simulator import plain
 from tests.simulator.books import Account, make_snapshot
@@ -145,6 +145,17 @@ def test_paths_stop_once_the_rule_is_met_and_the_result_says_whether_it_was() ->
     assert early.losses_usd.tobytes() == never.losses_usd[: len(early.weights)].tobytes()
     assert seen[-1] == (2**16, 2**16)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_any_function_of_paths_can_stand_in_the_place_of_the_books_losses() -> None:
+    def losses(prices: np.ndarray) -> np.ndarray:
+        end = TRUTH.losses(prices)
+        return np.concatenate([end, 2.0 * end], axis=1)
+
+    found = distribution(price_of_collateral(), losses, ("one", "two"), 5_000, seed=4)
+    book = estimate(one_account(), price_of_collateral(), 5_000, seed=4, follow=FOLLOW)
+    assert found.sample("one").losses == pytest.approx(book.sample(SYSTEM).losses, rel=1e-9, abs=1e-6)
+    assert (found.sample("two").losses == 2.0 * found.sample("one").losses).all()
 
 
 def test_the_worst_point_costs_no_less_than_the_end() -> None:
