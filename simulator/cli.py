@@ -307,7 +307,7 @@ def stress(
     paths: Annotated[
         int | None, typer.Option(min=1, help="Instead of a shock: economic bad debt over so many random price paths.")
     ] = None,
-    model: Annotated[str, typer.Option(help="Of paths: gbm, t, garch, merton or bootstrap.")] = "bootstrap",
+    model: Annotated[str, typer.Option(help="Of paths: gbm, t, garch, merton or bootstrap.")] = "t",
     series: Annotated[
         Path | None, typer.Option(help="Prices that the model is fitted to: CSV or Parquet, time and a column a token.")
     ] = None,
