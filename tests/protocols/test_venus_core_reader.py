@@ -26,8 +26,8 @@ from protocols.snapshot import take_snapshot
 from protocols.tokens.reader import walk_claims
 from protocols.walking import walked
 from simulator.book import read as read_snapshot
-from simulator.stress import stress
 from simulator.verify import verify
+from tests.crashes import crash
 
 pytestmark = pytest.mark.localchain
 LIQUIDITY = "getAccountLiquidity(address)(uint256,uint256,uint256)"
@@ -187,7 +187,7 @@ def test_a_snapshot_on_disk_is_the_same_market(snapshot: Snapshot, market: Venus
 
 
 def test_a_crash_agrees_with_the_contracts_in_every_integer(deployed: Deployed, snapshot: Snapshot) -> None:
-    run = stress(snapshot, CRASH, over_s=12_000, steps=20, step_s=600)
+    run = crash(snapshot, CRASH, over_s=12_000, steps=20, step_s=600)
     rows = run.tables["liquidations"].rows()
     assert len({row["account"] for row in rows}) >= 8
     assert len({row["collateral"] for row in rows}) >= 2

@@ -10,7 +10,7 @@ from simulator.cascade import Cascade, Record
 from tests.simulator.ledger import Ledger
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def _conserved() -> Iterator[None]:
     run = Cascade.run
 
