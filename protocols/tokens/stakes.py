@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from chain.snapshot import Snapshot
-from protocols.lending.morpho_blue.shares import to_assets_down
+from protocols.tokens.metamorpho.tables import ALLOCATIONS, lost
 
-_METAMORPHO, _VAULT_V2 = "metamorpho.allocations", "vault_v2.allocations"
+_METAMORPHO, _VAULT_V2 = ALLOCATIONS.name, "vault_v2.allocations"
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,8 @@ class Stake:
     total_shares: int
 
     def lost(self, bad_debt_raw: int) -> int:
-        """What the shares lose when so much is taken from all suppliers at once, smallest units of what is lent.
-
-        Source: Morpho.liquidate, ``market.totalSupplyAssets -= badDebtAssets``, and SharesMathLib.toAssetsDown.
-        """
-        left = max(0, self.total_assets - bad_debt_raw)
-        before = to_assets_down(self.shares, self.total_assets, self.total_shares)
-        return int(before - to_assets_down(self.shares, left, self.total_shares))
+        """What the shares lose when so much is taken from all suppliers at once, smallest units of what is lent."""
+        return int(lost(self.shares, self.total_assets, self.total_shares, min(bad_debt_raw, self.total_assets)))
 
 
 class Holding(NamedTuple):

@@ -9,6 +9,7 @@ from simulator.graph import measures
 from simulator.graph.exposure import Accounts, ExposureGraph
 from simulator.graph.links import links
 from simulator.graph.loops import loops
+from simulator.graph.ranking import ranking
 from simulator.graph.reach import downstream, upstream
 from simulator.graph.write import FORMS, write_graph
 
@@ -25,6 +26,7 @@ _TITLES = {
     "rehypothecation": "rehypothecation: pledged collateral that venues lend out",
     "loops": "loops: the same asset supplied and owed; days at lending rates, without what tokens earn themselves",
     "links": "links between markets",
+    "ranking": "whose failure costs the claim holders of others most (DebtRank)",
     "leverage": "leverage of accounts with debt",
     "concentration": "concentration",
     "upstream": "what it depends on",
@@ -47,6 +49,7 @@ def tables(graph: ExposureGraph, up: str | None, down: str | None) -> dict[str, 
         "rehypothecation": measures.rehypothecation(graph),
         "loops": loops(graph),
         "links": links(graph),
+        "ranking": ranking(graph),
         "leverage": measures.leverage(graph),
         "concentration": measures.concentration(graph),
     }
