@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
+from math import ceil
 
 import numpy as np
 
@@ -98,8 +100,9 @@ class Backing:
         return lost
 
     def _gone_raw(self, claim: int) -> int:
-        """What is lost of a claim's backing, write-downs of its issuer included, smallest units of the underlying."""
-        return self.lost_to(claim) + round(self.failed[claim] * self._claims.backing_raw[claim])
+        """What is lost of a claim's backing, write-downs of its issuer included, smallest units of the underlying,
+        rounded up."""
+        return self.lost_to(claim) + ceil(Fraction(self.failed[claim]) * self._claims.backing_raw[claim])
 
     # --- what contracts say of it -----------------------------------------------------------------------------------
 

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from chain.calls import Call, read
+from chain.fork import Fork
 from chain.node import Node
 from chain.snapshot import CLAIMS, Snapshot
 from fixtures.localchain import LocalChain, local_chain, undone
-from fixtures.localchain.claims import Chained, Claims, deploy_claims
+from fixtures.localchain.claims import LLTV, Chained, Claims, deploy_claims
 from fixtures.localchain.market import RESERVES
 from fixtures.localchain.morpho import deploy_morpho
 from fixtures.localchain.sender import Sender, calldata
@@ -24,6 +25,8 @@ from protocols.walking import walked
 from simulator.book import open_book
 from simulator.book import read as read_back
 from simulator.graph.exposure import ExposureGraph
+from simulator.run import simulate
+from simulator.scenario import scenario_from
 
 pytestmark = pytest.mark.localchain
 CONVERT = "convertToAssets(uint256)(uint256)"
@@ -252,6 +255,39 @@ def test_a_loss_of_the_vault_is_in_the_next_answer_and_price_to_the_unit(
     rate = rate_after_loss(terms, terms.backing_raw - after)
     assert rate == worth < terms.amount_raw
     assert price_of(vault, rate, decimals=20) == pledged_at
+
+
+def test_a_write_down_at_the_bottom_reaches_the_loan_by_what_the_contracts_give_after_the_same_loss(
+    deployed: Deployed, node: Node, snapshot: Snapshot
+) -> None:
+    vault = deployed.claims.vault
+    terms = load(snapshot)[vault.share.lower(), a_token(deployed, vault)]
+    block = node.pin(deployed.block)
+    # at the block's own time, so that nothing but the loss is new
+    fork = Fork(
+        node.url, block_hash=block.hash, number=block.number, timestamp=block.timestamp, chain_id=block.chain_id
+    )
+    convert, price = Call(vault.share, CONVERT, (terms.unit_raw,)), Call(vault.oracle, "price()(uint256)")
+    before = fork.read(price)
+    share = 0.375
+    fork.transact(deployed.claims.account, Call(vault.share, "lose(uint256)()", (-(-terms.backing_raw * 3 // 8),)))
+    assert 0.62 * before < fork.read(price) < 0.63 * before
+    assert rate_after_loss(terms, -(-terms.backing_raw * 3 // 8)) == fork.read(convert)
+
+    nobody = {"sell": "outside", "minimum_profit_usd": 1e15}
+    failure = {"write_downs": [{"issuer": vault.share.lower(), "share": share}]}
+    content = {"name": "failure", "step_s": 1, "steps": 1, "liquidators": nobody, "contagion": failure}
+    run = simulate(snapshot, scenario_from(content, "test"))
+    (believed,) = (
+        row["oracle_raw"]
+        for row in run.tables["prices"].rows()
+        if row["market"].startswith("morpho-blue") and row["token"] == vault.share.lower()
+    )
+    assert believed == fork.read(price)
+    (holder,) = {row["market"] for row in run.tables["prices"].rows() if row["token"] == vault.share.lower()}
+    fallen = {row["market"] for row in run.tables["liquidatable"].rows()}
+    pledge = vault.pledged_raw * fork.read(price) // 10**36
+    assert (holder in fallen) == (pledge * LLTV // 10**18 < vault.borrowed_raw)
 
 
 def test_a_static_token_keeps_its_rate_whatever_the_market_loses(deployed: Deployed, snapshot: Snapshot) -> None:

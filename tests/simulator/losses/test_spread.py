@@ -254,7 +254,7 @@ def test_a_rate_that_an_oracle_reads_falls_as_the_vault_converts_to_the_unit() -
     played = run(priced_by_its_rate(), contagion=shock)
     rate = int(assets_down(SAMPLE, SUPPLY, ASSETS, VIRTUAL))
     assert oracle_raw(played, 1) == 10**18 * rate
-    after = int(assets_down(SAMPLE, SUPPLY, ASSETS - round(0.0625 * ASSETS), VIRTUAL))
+    after = int(assets_down(SAMPLE, SUPPLY, ASSETS - -(-ASSETS // 16), VIRTUAL))
     assert oracle_raw(played, 2) == 10**18 * after
     assert after < rate * 0.9376
     minted = run(priced_by_its_rate(), contagion={"mints": [{"token": "VAULT", "share": 0.5}]})
