@@ -157,7 +157,6 @@ def test_a_stress_prints_json_and_keeps_its_run(here: Path) -> None:
         ((*STRESS, "--out", "file/run"), "cannot write to file"),
         (("info", "taken"), "taken is neither a snapshot nor a run: it has no manifest.json"),
         (("report", "book"), "book is a snapshot, not a run"),
-        (("stress", "book"), "give at least one --shock"),
         (("import", "none.csv", "--out", "made"), "none.csv is not there"),
         (("import", "good.csv", "--out", "book"), "book is already there"),
     ],
@@ -249,6 +248,7 @@ def test_info_says_what_is_wrong_with_a_snapshot_of_another_format(here: Path) -
 @pytest.mark.parametrize(
     ("command", "said"),
     [
+        (("stress", "book"), "--shock"),
         ((*STRESS, "--steps", "many"), "--steps"),
         ((*STRESS, "--haircut", "1.5"), "--haircut"),
         (("import", "good.csv"), "--out"),
