@@ -85,7 +85,7 @@ class Cascade:
         ):
             for token in tokens:
                 find(token, names, f"scenario {scenario.name}: {where}")
-        self._liquidators = _by_market(book, scenario)
+        self._at_rest = self._liquidators = _by_market(book, scenario)
         rules, where = scenario.contagion, f"scenario {scenario.name}"
         self._spread = Spread(book, rules, where)
         named = {find(token, names, f"{where}: prices") for path in scenario.prices for token in path.tokens}
@@ -117,7 +117,7 @@ class Cascade:
             self.router.advance(self.book.timestamp)
             congestion = self._congestion.watch(self.book.timestamp, self.book.outside_usd)
             self._behaviour = congested(self.scenario.liquidators, congestion)
-            self._liquidators = [congested(behaviour, congestion) for behaviour in _by_market(self.book, self.scenario)]
+            self._liquidators = [congested(behaviour, congestion) for behaviour in self._at_rest]
             self._inventory.sell(self.scenario.step_s)
             if not self._down:
                 self._arbitrage(step)

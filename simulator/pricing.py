@@ -10,6 +10,7 @@ rates, unless their issuer loses something (`simulator.losses`). Everything abov
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -161,15 +162,15 @@ _PARTICULAR = (_OF_POOLS, _OF_RATES)
 
 
 @dataclass
-class _Source:
+class _Source(ABC):
     """A part of the tree as it runs: its answer, and whether the last call made a new one."""
 
     answer_raw: int
     spoke: bool = False
 
+    @abstractmethod
     def answer(self, now: int) -> int:
         """Its answer at a time, unix seconds."""
-        raise NotImplementedError
 
 
 @dataclass
