@@ -12,19 +12,19 @@ from chain.errors import InputError, NodeError, ReorgError, UnsupportedError, Un
 from chain.snapshot import Snapshot
 from protocols.lending.aave_v3.importer import import_positions
 from protocols.snapshot import snapshot
-from simulator.attribution import Attribution, attribute
 from simulator.book import read as read_snapshot
 from simulator.estimate.run import BadDebt, estimate
 from simulator.graph.exposure import ExposureGraph
+from simulator.measures.attribution import Attribution, attribute
 from simulator.replay import replay
 from simulator.report import write_report
 from simulator.run import Run, read_run, simulate
+from simulator.scans.sweep import Sweep
+from simulator.scans.vectors import sweep
+from simulator.scans.wall import Wall, wall
 from simulator.scenario import Scenario, load_scenario, shipped_scenarios
 from simulator.stress import stress
-from simulator.sweep import Sweep
-from simulator.vectors import sweep
 from simulator.verify import verify
-from simulator.wall import Wall, wall
 
 __all__ = [
     "Attribution", "BadDebt", "ExposureGraph", "InputError", "NodeError", "ReorgError", "Run", "Scenario", "Snapshot",

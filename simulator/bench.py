@@ -21,9 +21,9 @@ import numpy.typing as npt
 from chain.errors import UnwindError
 from protocols import compiled
 from protocols.lending.interface import Exposures
-from simulator.critical import OneDriver
-from simulator.screen import workers
-from simulator.sweep import AtRisk, Weights, at_risk
+from simulator.scans.critical import OneDriver
+from simulator.scans.screen import workers
+from simulator.scans.sweep import AtRisk, Weights, at_risk
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -203,8 +203,8 @@ def price_vectors(prices: FloatArray, number: int, seed: int = 2) -> FloatArray:
 
 
 def by_products(exposures: Exposures, prices_usd: FloatArray) -> AtRisk:
-    """What :func:`simulator.sweep.at_risk` answers, by products of sparse matrices; so many accounts at a time as fit
-    a processor's cache."""
+    """What :func:`simulator.scans.sweep.at_risk` answers, by products of sparse matrices; so many accounts at a time as
+    fit a processor's cache."""
     from scipy import sparse
 
     shape = (len(exposures.offsets) - 1, prices_usd.shape[1])

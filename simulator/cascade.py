@@ -15,18 +15,19 @@ from typing import Any
 from chain.errors import InputError
 from protocols.amm.interface import Fill
 from protocols.lending.interface import Offer
-from simulator import screen, watching
 from simulator.book import Book, value
-from simulator.congestion import Congestion
-from simulator.generations import Generations
-from simulator.liquidators import Inventory, Plan, best_plan, congested
+from simulator.liquidators.congestion import Congestion
+from simulator.liquidators.plans import Inventory, Plan, best_plan, congested
 from simulator.losses.freezes import Freezes
 from simulator.losses.runs import Runs
 from simulator.losses.spread import Spread
 from simulator.market.impact import PriceImpact
 from simulator.market.orderbook import order_books
 from simulator.market.routes import Hop, Router
-from simulator.pricing import Oracle
+from simulator.measures import watching
+from simulator.measures.generations import Generations
+from simulator.oracles.pricing import Oracle
+from simulator.scans import screen
 from simulator.scenario import Liquidators, Scenario, find
 
 Row = dict[str, Any]

@@ -163,7 +163,7 @@ def oracles(
 ) -> None:
     """Each price feed: how it is made, how old it is, and how it can fail."""
     from simulator.book import open_book, read
-    from simulator.feeds import feeds
+    from simulator.oracles.listing import feeds
     from simulator.run import published
 
     taken = read(snapshot)
@@ -386,7 +386,7 @@ def attribute(
     """Which cause a run's bad debt and liquidated value are due to, by Shapley values; and who paid slippage."""
     from dataclasses import asdict
 
-    from simulator import attribution
+    from simulator.measures import attribution
 
     with progress_bars() as part:
         found = attribution.attribute(run, snapshot, workers=workers, progress=part("runs"))
@@ -448,7 +448,7 @@ def sweep(
     as_json: AsJson = False,
 ) -> None:
     """What is liquidatable under each of many price vectors, on the book as it stands."""
-    from simulator.vectors import sweep as run
+    from simulator.scans.vectors import sweep as run
 
     frame = run(snapshot, prices).frame()
     if as_json:
@@ -467,7 +467,7 @@ def wall(
     as_json: AsJson = False,
 ) -> None:
     """The liquidation wall: what becomes liquidatable as a price falls, and as it rises."""
-    from simulator.wall import wall as build
+    from simulator.scans.wall import wall as build
 
     found = build(snapshot, [name.strip() for name in token.split(",") if name.strip()])
     if as_json:
@@ -532,7 +532,7 @@ def _take(block: int | str | datetime, rpc: str, source: dict[str, Any]) -> Snap
 
 
 def _with_sensitivity(run: Run, book: Snapshot, workers: int | None, progress: Callable[[int, int], None]) -> Run:
-    from simulator.sensitivity import with_sensitivity
+    from simulator.measures.sensitivity import with_sensitivity
 
     return with_sensitivity(run, book, workers=workers, progress=progress)
 
@@ -598,7 +598,7 @@ def _print_lines(title: str, lines: Sequence[Line]) -> None:
 def _print_feed(row: dict[str, Any]) -> None:
     from rich.tree import Tree
 
-    from simulator.feeds import lines
+    from simulator.oracles.listing import lines
 
     facts = [f"{row['market']}  {row['token']}  {row['price']:.10g} {row['quote']}"]
     facts += [] if row["age_s"] is None else [f"answered {row['age_s']:,} s before the block"]

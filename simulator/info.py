@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from protocols.lending.interface import Exposures
 from simulator.book import Book, Valuation, value
-from simulator.critical import critical_prices
+from simulator.scans.critical import critical_prices
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -398,9 +398,9 @@ def simulate(
     UnsupportedError
         If the snapshot holds a market whose version has no rules.
     """
-    from simulator import terms
     from simulator.cascade import Cascade
-    from simulator.screen import workers as threads
+    from simulator.measures import terms
+    from simulator.scans.screen import workers as threads
 
     book = open_book(snapshot)
     if not (book.venues or scenario.venues.books) and scenario.liquidators.sell == "pools":

@@ -9,7 +9,7 @@ import pytest
 
 from chain.errors import UnwindError
 from simulator import bench
-from simulator.sweep import AtRisk, at_risk
+from simulator.scans.sweep import AtRisk, at_risk
 from tests.simulator.command import strict_json, unwind
 
 

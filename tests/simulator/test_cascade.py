@@ -14,7 +14,7 @@ from chain.errors import InputError
 from protocols.lending.interface import Offer
 from simulator.book import open_book, value
 from simulator.cascade import Cascade
-from simulator.liquidators import best_plan
+from simulator.liquidators.plans import best_plan
 from simulator.market.routes import Router
 from simulator.scenario import Scenario
 from tests.simulator.books import (

@@ -23,12 +23,12 @@ from protocols.amm.uniswap_v3.pool import UniswapV3Pool
 from protocols.lending.aave_v3.market import AaveV3Market
 from protocols.lending.compound_v3.market import CompoundV3Market
 from protocols.lending.interface import Settlement
-from simulator.attribution import FROM_DISCOUNT, slippage_paid
 from simulator.book import open_book
 from simulator.cascade import Cascade
+from simulator.measures.attribution import FROM_DISCOUNT, slippage_paid
 from simulator.run import LIQUIDATIONS, Run
+from simulator.scans.screen import workers
 from simulator.scenario import Scenario
-from simulator.screen import workers
 from tests.protocols.compound_v3_markets import simple_comet
 from tests.simulator.books import (
     ASSETS,

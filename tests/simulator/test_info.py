@@ -8,8 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from simulator.book import Book, open_book, value
-from simulator.critical import critical_prices
 from simulator.info import riskiest, totals
+from simulator.scans.critical import critical_prices
 from tests.simulator.books import BTC, DAI, ETH, USD, Account, make_snapshot
 
 WAD = 10**18

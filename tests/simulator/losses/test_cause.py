@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simulator.attribution import CAUSES, attribute
+from simulator.measures.attribution import CAUSES, attribute
 from simulator.run import simulate
 from tests.simulator.losses.books import chain, scenario
 

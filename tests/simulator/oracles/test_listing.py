@@ -10,11 +10,11 @@ import pytest
 from chain.snapshot import Snapshot
 from protocols.oracles.kind import Part
 from simulator.book import open_book
-from simulator.feeds import feeds, lines, pool_prices
+from simulator.oracles.listing import feeds, lines, pool_prices
 from simulator.run import published
 from tests.simulator.books import BTC, DAI, ETH, POOLS, USD, Account, Pool, make_snapshot, pool_name
 from tests.simulator.command import strict_json, unwind
-from tests.simulator.oracle_trees import MORE, RATE, WST, capped_rate, feed, price_cap, with_trees
+from tests.simulator.oracles.trees import MORE, RATE, WST, capped_rate, feed, price_cap, with_trees
 
 BOOK = {"a": Account({"ETH": 1.0}, {"USD": 5.0})}
 TREES = {

@@ -10,10 +10,10 @@ import pytest
 import unwind as front
 from chain.errors import InputError
 from simulator.book import open_book
-from simulator.vectors import read_vectors, vectors
+from simulator.scans.vectors import read_vectors, vectors
 from tests.simulator.books import BTC, DAI, ETH, USD, make_snapshot
 from tests.simulator.command import strict_json, unwind
-from tests.simulator.test_sweep import BOOK
+from tests.simulator.scans.test_sweep import BOOK
 
 
 @pytest.fixture

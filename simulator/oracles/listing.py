@@ -9,7 +9,7 @@ from protocols.oracles.chainlink import is_auctioned
 from protocols.oracles.kind import Part
 from protocols.oracles.kinds import BY_NAME
 from simulator.book import Book
-from simulator.pricing import Watched, follows
+from simulator.oracles.pricing import Watched, follows
 
 
 def feeds(book: Book, published_at: list[list[int]]) -> list[dict[str, Any]]:

@@ -12,10 +12,10 @@ import pytest
 from chain.snapshot import Snapshot
 from chain.tables import Table
 from simulator.book import open_book
+from simulator.measures.terms import TERMS, Observed, basket_of, measure
 from simulator.report import render
 from simulator.run import Run, simulate
 from simulator.summary import as_json
-from simulator.terms import TERMS, Observed, basket_of, measure
 from tests.simulator.books import STEP_S, Account, Pool, make_scenario, make_snapshot
 from tests.simulator.command import strict_json, unwind
 from tests.simulator.plain import (

@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 from chain.errors import InputError
 from chain.snapshot import Snapshot
 from chain.tables import Table
-from simulator.attribution import (
+from simulator.measures.attribution import (
     CAUSES,
     FROM_BONUS,
     FROM_DISCOUNT,
@@ -282,7 +282,7 @@ def test_a_market_whose_own_sales_leave_no_trace_is_as_if_the_others_were_alone(
 
 
 def test_with_every_cause_off_oracles_say_the_outside_price() -> None:
-    from simulator.attribution import _with
+    from simulator.measures.attribution import _with
 
     scenario = make_scenario(FALL, steps=7, oracles=LATE | {"deviation": 0.05})
     prompt = _with(coalition(0), scenario, "pool", ["pool"])

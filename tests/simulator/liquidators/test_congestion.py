@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from simulator.book import Book, open_book
-from simulator.congestion import DEEPEST, WINDOW_S, Congestion
+from simulator.liquidators.congestion import DEEPEST, WINDOW_S, Congestion
 from simulator.scenario import Liquidators
 from tests.simulator.books import Account, make_scenario, make_snapshot, play
 
-DATA = Path(__file__).parents[3] / "shared" / "data" / "prices"
+DATA = Path(__file__).parents[4] / "shared" / "data" / "prices"
 ETH_AND_DAI = {"a": Account({"ETH": 3.0}, {"USD": 4_000.0}), "b": Account({"DAI": 2_000.0}, {"USD": 900.0})}
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from chain.errors import InputError
 from protocols import compiled
-from simulator import screen
 from simulator.book import open_book, value
+from simulator.scans import screen
 from tests.simulator.books import DAI, Account, make_snapshot
 
 WAD = 10**18

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from chain.errors import InputError
 from protocols import compiled
 from protocols.lending.interface import Exposures
-from simulator.sweep import AtRisk, Weights
+from simulator.scans.sweep import AtRisk, Weights
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -66,7 +66,7 @@ def line(
     exposures
         A market's positions.
     weights
-        Shape (entries,), one of those of :class:`simulator.sweep.Weights`.
+        Shape (entries,), one of those of :class:`simulator.scans.sweep.Weights`.
     prices_usd
         Shape (reserves,): prices at factor 1, US dollars.
     drives
@@ -160,9 +160,9 @@ def _running(figures: Sequence[FloatArray], rows: IntArray) -> FloatArray:
 class OneDriver:
     """One market when one token drives, or a basket that moves together: every shock at the cost of a binary search.
 
-    It gives what :func:`simulator.sweep.at_risk` gives for the same prices, sums to within rounding. An account at its
-    critical factor is healthy, as there at its limit. Both are computed in float64: where a shock takes an account to
-    within rounding of its limit, and only there, one may count it and the other not.
+    It gives what :func:`simulator.scans.sweep.at_risk` gives for the same prices, sums to within rounding. An account
+    at its critical factor is healthy, as there at its limit. Both are computed in float64: where a shock takes an
+    account to within rounding of its limit, and only there, one may count it and the other not.
     """
 
     _margins: Below

@@ -22,7 +22,7 @@ from protocols.oracles.kind import Answer, Part
 from protocols.oracles.kinds import BY_NAME
 from protocols.oracles.rates import KINDS as RATES
 from simulator.book import Book
-from simulator.oracles import Feed, distorted, faults_for, rule_for
+from simulator.oracles.feeds import Feed, distorted, faults_for, rule_for
 from simulator.scenario import OracleFault, OracleRule, Oracles
 
 _PAIR = re.compile(r"([\w.+-]+)\s*/\s*([\w.+-]+)")

@@ -2,7 +2,7 @@
 
 Nothing is sold and no price follows from another: a vector has the price of every token, and oracles answer it at once.
 The pass is in float64, so an account whose health factor is 1 to within rounding may fall on either side; the exact
-rules decide such an account (`simulator.screen` says how near that is).
+rules decide such an account (`simulator.scans.screen` says how near that is).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from chain.errors import InputError
 from protocols import compiled
 from protocols.lending.interface import Exposures
 from simulator.book import Book
-from simulator.screen import workers
+from simulator.scans.screen import workers
 
 if TYPE_CHECKING:
     import pandas as pd

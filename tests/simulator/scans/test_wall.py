@@ -11,11 +11,11 @@ import pytest
 from chain.errors import InputError
 from protocols.oracles.kind import Part
 from simulator.book import Book, Token, open_book, value
-from simulator.wall import LEVELS, Wall, moving, wall_of
+from simulator.scans.wall import LEVELS, Wall, moving, wall_of
 from tests.protocols.lending_books import BOOKS
 from tests.simulator.books import DAI, ETH, USD, Account, make_snapshot
 from tests.simulator.command import strict_json, unwind
-from tests.simulator.oracle_trees import MORE, RATE, WST, capped_rate, feed, with_trees
+from tests.simulator.oracles.trees import MORE, RATE, WST, capped_rate, feed, with_trees
 
 ACCOUNTS = {
     "long": Account({"ETH": 10.0}, {"USD": 20_000.0}),

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from chain.snapshot import Snapshot
-from simulator import sensitivity
 from simulator.market.impact import RANGES
+from simulator.measures import sensitivity
+from simulator.measures.sensitivity import with_sensitivity
 from simulator.report import render
 from simulator.run import Run, read_run, simulate
 from simulator.scenario import Scenario
-from simulator.sensitivity import with_sensitivity
 from simulator.summary import as_json
 from tests.simulator.books import make_scenario, make_snapshot
 from tests.simulator.test_cascade import BOOK, FALL

@@ -1,8 +1,8 @@
 """The liquidation wall of a token: what becomes liquidatable as its price falls, and as it rises.
 
-Each account stands at the price at which it becomes liquidatable, found as in `simulator.critical`. Whatever the level,
-it counts with what it has and owes at today's oracle prices, so that a wall only grows: valued at the level itself,
-the same collateral would be worth less the further the price has fallen.
+Each account stands at the price at which it becomes liquidatable, found as in `simulator.scans.critical`. Whatever the
+level, it counts with what it has and owes at today's oracle prices, so that a wall only grows: valued at the level
+itself, the same collateral would be worth less the further the price has fallen.
 
 A wall is drawn twice. *Net*: what moves is multiplied wherever it stands, so an account that holds and owes it counts
 with the difference, as pairs in e-mode do. *Gross*: as the price falls only collateral moves, and as it rises only
@@ -22,10 +22,10 @@ import numpy.typing as npt
 from chain.errors import InputError
 from protocols.lending.interface import Exposures
 from simulator.book import Book, open_book, opened
-from simulator.critical import Below, line
-from simulator.pricing import Oracle
+from simulator.oracles.pricing import Oracle
+from simulator.scans.critical import Below, line
+from simulator.scans.sweep import Weights
 from simulator.scenario import Oracles, find
-from simulator.sweep import Weights
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from chain.errors import InputError
 from protocols import compiled
 from protocols.lending.interface import Exposures
-from simulator import screen
 from simulator.book import Book, Token, open_book, value
-from simulator.sweep import LANES, AtRisk, at_risk, sweep_of, which
+from simulator.scans import screen
+from simulator.scans.sweep import LANES, AtRisk, at_risk, sweep_of, which
 from tests.protocols.lending_books import BOOKS
 from tests.simulator.books import ETH, Account, make_snapshot
-from tests.simulator.positions import random_positions
+from tests.simulator.scans.positions import random_positions
 
 FloatArray = npt.NDArray[np.float64]
 seeds = st.integers(0, 2**32)

@@ -16,9 +16,9 @@ from chain.tables import Table
 from protocols.oracles.kind import Part
 from protocols.oracles.twap import SPOT, TWAP, quote_at_tick
 from simulator.book import open_book
-from simulator.pricing import Watched, follows
+from simulator.oracles.pricing import Watched, follows
 from tests.simulator.books import BTC, DAI, ETH, START, STEP_S, USD, Account, Asset, make_scenario, make_snapshot, play
-from tests.simulator.oracle_trees import MORE, PT, RATE, WAD, WST, YEAR, capped_rate, feed, price_cap, with_trees
+from tests.simulator.oracles.trees import MORE, PT, RATE, WAD, WST, YEAR, capped_rate, feed, price_cap, with_trees
 
 AT_ONCE = {"deviation": 0.0, "heartbeat_s": 1e9}
 SAFE = {"safe": Account({"ETH": 10.0}, {"USD": 5.0})}

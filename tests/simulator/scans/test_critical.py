@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from chain.errors import InputError
 from protocols.lending.interface import Exposures
 from simulator.book import value
-from simulator.critical import OneDriver, critical_factors, critical_prices
-from simulator.sweep import at_risk
-from tests.simulator.positions import random_positions
-from tests.simulator.test_sweep import assert_same, seeds
+from simulator.scans.critical import OneDriver, critical_factors, critical_prices
+from simulator.scans.sweep import at_risk
+from tests.simulator.scans.positions import random_positions
+from tests.simulator.scans.test_sweep import assert_same, seeds
 
 
 @given(seeds, st.integers(1, 5))

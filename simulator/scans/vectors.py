@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from chain.errors import InputError
 from simulator.book import Book, open_book, opened
+from simulator.scans.sweep import Sweep, sweep_of
 from simulator.scenario import find
-from simulator.sweep import Sweep, sweep_of
 
 if TYPE_CHECKING:
     import pandas as pd

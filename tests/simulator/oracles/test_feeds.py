@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from simulator.oracles import Feed, faults_for, rule_for
+from simulator.oracles.feeds import Feed, faults_for, rule_for
 from simulator.scenario import OracleFault, OracleRule, Oracles
 from tests.simulator.books import START, STEP_S, Account, make_scenario, make_snapshot, play
 

@@ -10,7 +10,7 @@ import pytest
 from protocols.lending.interface import Offer
 from simulator.book import Book, open_book
 from simulator.cascade import Record
-from simulator.liquidators import HALVINGS, Plan, best_plan
+from simulator.liquidators.plans import HALVINGS, Plan, best_plan
 from simulator.market.routes import Router
 from simulator.scenario import Liquidators
 from tests.simulator.books import ASSETS, ETH, POOLS, STEP_S, USD, Account, Pool, make_scenario, make_snapshot, play

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from protocols.lending.interface import Exposures, LendingMarket
 from simulator.book import Book
-from simulator.pricing import Oracle
+from simulator.oracles.pricing import Oracle
 
 FloatArray = npt.NDArray[np.float64]
 Oracles = Sequence[Sequence[Oracle | None]]

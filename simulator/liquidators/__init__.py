@@ -1,0 +1,1 @@
+"""What liquidators take, and how dear block space makes it."""

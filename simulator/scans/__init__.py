@@ -1,0 +1,1 @@
+"""Questions to a book as it stands, under one price vector or many."""
