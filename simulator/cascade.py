@@ -102,6 +102,7 @@ class Cascade:
         self._behaviour = scenario.liquidators
         self._congestion = Congestion(book, scenario.liquidators.congestion)
         self._inventory = Inventory(scenario.liquidators)
+        self._known_offers: dict[tuple[int, int], list[Offer]] = {}
         self._liquidatable_since: dict[tuple[int, int], int] = {}
         self._generations = Generations(book, self._oracles)
         self._deficits_before = [list(market.deficits_raw()) for market in book.markets]
@@ -198,6 +199,7 @@ class Cascade:
 
     def _liquidate(self, step: int) -> None:
         """Let liquidators take what pays, the best first, until nothing does or the blocks are full."""
+        self._known_offers.clear()
         found = self._find_liquidatable(step)
         move_outside = self._impact.watch()
         done, swapped = len(self.record.liquidations), len(self.record.swaps)
@@ -302,15 +304,22 @@ class Cascade:
     def _plan(self, market: int, account: int) -> Plan | None:
         own_usd = self._inventory.room_usd if self._limited(market) else inf
         behaviour = self._liquidators[market]
-        return best_plan(self.book, self.router, behaviour, market, account, own_usd, self._handed_back, self._closed)
+        offers = self._offers(market, account)
+        return best_plan(self.book, self.router, behaviour, market, offers, own_usd, self._handed_back)
 
     def _limited(self, market: int) -> bool:
         """Whether liquidators of a market can hold only so much."""
         return self._liquidators[market].inventory_usd is not None
 
     def _offers(self, market: int, account: int) -> list[Offer]:
-        """What may be done to an account now, but for what stands still."""
-        return [offer for offer in self.book.markets[market].offers(account) if not self._closed(market, offer)]
+        """What may be done to an account now, but for what stands still; for `MARKET`, what the market sells."""
+        known = self._known_offers.get((market, account))
+        if known is None:
+            state = self.book.markets[market]
+            offers = state.standing_offers() if account == MARKET else state.offers(account)
+            known = [offer for offer in offers if not self._closed(market, offer)]
+            self._known_offers[market, account] = known
+        return known
 
     def _closed(self, market: int, offer: Offer) -> bool:
         """Whether a freeze holds one side of an offer."""
@@ -338,6 +347,8 @@ class Cascade:
         collateral = int(book.market_tokens[plan.market][plan.offer.collateral])
         debt = int(book.market_tokens[plan.market][plan.offer.debt])
         settlement = market.settle(plan.offer, plan.amount_raw)
+        # whom else it concerns only the market knows: who owes the same, who waits for the same cash
+        self._known_offers.clear()
         terms = settlement.terms
         if terms != plan.terms:
             raise AssertionError(f"{market.name}: settled on {terms} where the offer said {plan.terms}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from math import inf
 
@@ -94,24 +94,20 @@ def best_plan(
     router: Router,
     behaviour: Liquidators,
     market: int,
-    account: int,
+    offers: Iterable[Offer],
     own_usd: float = inf,
     handed_back: Callable[[int, Offer], float] = lambda _market, _offer: 0.0,
-    closed: Callable[[int, Offer], bool] = lambda _market, _offer: False,
 ) -> Plan | None:
-    """The most profitable liquidation of an account now (-1: purchase from the market), or None where nothing pays.
+    """The most profitable of a market's offers, or None where nothing pays.
 
     Collateral is turned into the debt asset, which is thereby bought: in the pools at once, so that the repayment can
     be borrowed for a fee, or outside later, for which there are `own_usd` (see :class:`Inventory`).
-    `handed_back` says what share of an offer's profit an auction takes, `closed` which offers nobody may take now
-    (market, offer).
+    `handed_back` says what share of an offer's profit an auction takes (market, offer).
     """
-    state = book.markets[market]
-    offers = state.offers(account) if account >= 0 else state.standing_offers()
     plans = [
         _best_size(book, router, behaviour, market, offer, own_usd if outside else None)
         for offer in offers
-        if not (offer.unpaid or closed(market, offer))
+        if not offer.unpaid
         for outside in {"pools": (False,), "outside": (True,), "best": (False, True)}[behaviour.sell]
     ]
     best = max((plan for plan in plans if plan), key=lambda plan: plan.profit_usd, default=None)

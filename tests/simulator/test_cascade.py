@@ -173,8 +173,10 @@ def test_an_account_is_taken_again_in_the_same_step_while_it_is_broken_and_pays(
 def plans_left(played: Played, scenario: Scenario) -> list[str]:
     """Accounts that a liquidator would still do something with at the end."""
     router = Router(played.book.venues, played.book.token_row)
-    accounts = enumerate(played.book.markets[0].accounts)
-    return [a for row, a in accounts if best_plan(played.book, router, scenario.liquidators, 0, row) is not None]
+    market = played.book.markets[0]
+    offers = [market.offers(row) for row in range(len(market.accounts))]
+    plans = [best_plan(played.book, router, scenario.liquidators, 0, own) for own in offers]
+    return [account for account, plan in zip(market.accounts, plans, strict=True) if plan is not None]
 
 
 def test_when_a_step_ends_nothing_that_pays_is_left() -> None:

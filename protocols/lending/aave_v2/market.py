@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from protocols.lending.aave_v2.rules import (
 from protocols.lending.aave_v2.state import Indices, Positions, Reserves, copied
 from protocols.lending.aave_v2.versions import NOT_ENOUGH_LIQUIDITY, OK, REVERTS, version_of
 from protocols.lending.interface import Exposures, FloatArray, Offer, Settlement, Terms, UsualMarket
+from protocols.lending.searching import smallest
 
 
 class AaveV2Market(UsualMarket):
@@ -217,11 +218,11 @@ class AaveV2Market(UsualMarket):
         everything = ask(max_uint256())
         if everything.error == OK:
             if everything.capped:
-                return _smallest(everything.repaid, everything.offered, takes_all)
+                return smallest(everything.repaid, everything.offered, takes_all)
             return int(everything.repaid)
         if everything.error != NOT_ENOUGH_LIQUIDITY:
             return 0
-        bound = _smallest(0, 1 << 256, lambda amount: ask(amount).error == NOT_ENOUGH_LIQUIDITY)
+        bound = smallest(0, 1 << 256, lambda amount: ask(amount).error == NOT_ENOUGH_LIQUIDITY)
         most = bound - 1
         return most if most > 0 and ask(most).error == OK else 0
 
@@ -234,17 +235,6 @@ def _terms(quoted: Quote) -> Terms:
     if quoted.error != OK:
         return Terms(0, 0, 0, REVERTS[quoted.error])
     return Terms(quoted.repaid, quoted.received, 0)
-
-
-def _smallest(low: int, high: int, holds: Callable[[int], bool]) -> int:
-    """The smallest number from `low` to `high` for which a condition holds that, once it holds, goes on to hold."""
-    while low < high:
-        middle = (low + high) // 2
-        if holds(middle):
-            high = middle
-        else:
-            low = middle + 1
-    return low
 
 
 class _View:

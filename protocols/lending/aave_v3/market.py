@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -36,6 +36,7 @@ from protocols.lending.aave_v3.versions import (
     version_of,
 )
 from protocols.lending.interface import Exposures, Offer, Settlement, Terms, UsualMarket
+from protocols.lending.searching import smallest
 
 _TOO_MUCH = (MUST_NOT_LEAVE_DUST, ARITHMETIC_PANIC)
 """Refusals that a smaller repayment may escape."""
@@ -277,11 +278,11 @@ class AaveV3Market(UsualMarket):
         everything = ask(max_uint256())
         if everything.error == OK:
             if everything.capped:
-                return _smallest(everything.repaid, everything.offered, takes_all)
+                return smallest(everything.repaid, everything.offered, takes_all)
             return int(everything.repaid)
         if everything.error not in _TOO_MUCH:
             return 0
-        most = _smallest(0, self._owed(account, debt), lambda amount: ask(amount).error in _TOO_MUCH) - 1
+        most = smallest(0, self._owed(account, debt), lambda amount: ask(amount).error in _TOO_MUCH) - 1
         return most if most > 0 and ask(most).error == OK else 0
 
     def _owed(self, account: int, debt: int) -> int:
@@ -293,17 +294,6 @@ def _call(account: int, collateral: int, debt: int, amount_raw: int) -> Call:
     return Call(
         account, collateral, debt, amount_raw, receive_atoken=False, self_liquidation=False, sentinel_down=False
     )
-
-
-def _smallest(low: int, high: int, holds: Callable[[int], bool]) -> int:
-    """The smallest number from `low` to `high` for which a condition holds that, once it holds, goes on to hold."""
-    while low < high:
-        middle = (low + high) // 2
-        if holds(middle):
-            high = middle
-        else:
-            low = middle + 1
-    return low
 
 
 class _View:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from protocols.lending.aave_v4.versions import (
     version_of,
 )
 from protocols.lending.interface import Exposures, Offer, Settlement, Terms, UsualMarket
+from protocols.lending.searching import smallest
 
 SUPPLIERS = "suppliers of the hub's asset, until its deficit is covered"
 _RAY = 10**27
@@ -254,7 +255,7 @@ class AaveV4Market(UsualMarket):
         most = int(everything.repaid)
         if everything.error == INSUFFICIENT_LIQUIDITY:
             # From some size on the cash does not suffice, or what would be left is dust and the cash does not suffice.
-            most = _smallest(0, self._owed(account, debt), lambda amount: ask(amount).error in _TOO_MUCH) - 1
+            most = smallest(0, self._owed(account, debt), lambda amount: ask(amount).error in _TOO_MUCH) - 1
         # What the hub refuses after the payment does not depend on its size.
         return most if most > 0 and not self.terms(Offer(account, collateral, debt, most), most).refusal else 0
 
@@ -279,17 +280,6 @@ def _put(state: Assets | Reserves, changed: Assets | Reserves) -> None:
 
 def _call(account: int, collateral: int, debt: int, amount_raw: int) -> Call:
     return Call(account, collateral, debt, amount_raw, receive_shares=False, self_liquidation=False)
-
-
-def _smallest(low: int, high: int, holds: Callable[[int], bool]) -> int:
-    """The smallest number from `low` to `high` for which a condition holds that, once it holds, goes on to hold."""
-    while low < high:
-        middle = (low + high) // 2
-        if holds(middle):
-            high = middle
-        else:
-            low = middle + 1
-    return low
 
 
 class _View:

@@ -26,7 +26,7 @@ def book_of(accounts: dict[str, Account] | None = None, pools: tuple[Pool, ...] 
 
 def plan_of(book: Book, account: int = 0, **behaviour: Any) -> Plan | None:
     router = Router(book.venues, book.token_row)
-    return best_plan(book, router, Liquidators(**FREE | behaviour), 0, account)
+    return best_plan(book, router, Liquidators(**FREE | behaviour), 0, book.markets[0].offers(account))
 
 
 def the_plan(book: Book, **behaviour: Any) -> Plan:
