@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isqrt
 from typing import Any
 
 from chain.snapshot import ORACLES, TOKENS, Market, Snapshot
 from chain.tables import Schema, Table
+from protocols.amm.interface import Venue
 from protocols.amm.uniswap_v2 import tables as v2
 from protocols.amm.uniswap_v3 import tables as v3
 from protocols.amm.uniswap_v3.ticks import sqrt_price_at_tick
@@ -231,7 +232,7 @@ def _v3(number: int, pool: Pool, assets: Mapping[str, Asset]) -> tuple[dict[str,
     names, first, second = _sides(number, pool, assets)
     fee = pool.fee_pips or 0
     sqrt_price = isqrt((first.price_raw * second.unit << 192) // (second.price_raw * first.unit))
-    tick = _tick_at(sqrt_price)
+    tick = tick_at(sqrt_price)
     spacing = SPACING[fee]
     lower = (tick - pool.width) // spacing * spacing
     upper = (tick + pool.width) // spacing * spacing + spacing
@@ -249,7 +250,7 @@ def _v3(number: int, pool: Pool, assets: Mapping[str, Asset]) -> tuple[dict[str,
     return row, ticks
 
 
-def _tick_at(sqrt_price: int) -> int:
+def tick_at(sqrt_price: int) -> int:
     low, high = -887272, 887271
     while low < high:
         middle = (low + high + 1) // 2
@@ -293,9 +294,10 @@ class Played:
     record: Record
 
 
-def play(snapshot: Snapshot, scenario: Scenario) -> Played:
-    """Run a scenario with the state kept in reach."""
+def play(snapshot: Snapshot, scenario: Scenario, more: Callable[[], Sequence[Venue]] = tuple) -> Played:
+    """Run a scenario with the state kept in reach; `more` makes pools that the snapshot does not have."""
     book, before = open_book(snapshot), open_book(snapshot)
+    book.venues += more()
     oracles = snapshot.tables["oracles"]
     published = dict(zip(oracles.texts("token"), oracles.ints("published_at"), strict=True))
     times = [[published[token] for token in market.tokens] for market in book.markets]

@@ -23,6 +23,9 @@ from simulator.market.orderbook import OrderBook
 ROUNDED = 3
 """Units that one liquidation may round a scaled balance by: to scaled and back, for the liquidator and the treasury."""
 
+FEES_STAY = {"uniswap_v2", "balancer_weighted", "curve_tricrypto"}
+"""Pools whose reserves hold all fees, until somebody asks for a share of them."""
+
 
 class Balance(NamedTuple):
     """A reserve's balance sheet, smallest units: cash, what is lent and what was written off are owed to suppliers and
@@ -72,6 +75,8 @@ class Ledger:
         self.paid_out: dict[tuple[str, str], int] = defaultdict(int)
         """To suppliers who left, by (market, token), smallest units."""
         self._fees: dict[tuple[str, str], float] = defaultdict(float)
+        self._admin: dict[tuple[str, str], float] = defaultdict(float)
+        """At most, by (pool, token), smallest units."""
         self._rounded: dict[str, int] = defaultdict(int)
         self._written_off: dict[tuple[str, str], int] = defaultdict(int)
         self._opening = {
@@ -157,6 +162,10 @@ class Ledger:
             self.swaps += 1
             self._rounded[venue.name] += 2 * _parts(venue, began)
             self._fees[venue.name, venue.tokens[sold]] += fill.paid_raw * fee
+            if venue.protocol == "curve_stableswap":
+                terms = venue.terms
+                highest = terms.fee * max(1.0, terms.offpeg_fee_multiplier / 10**10) / 10**10
+                self._admin[venue.name, venue.tokens[bought]] += 0.5 * fill.received_raw * highest / (1 - highest) + 1
             self.move(venue.tokens[sold], fill.paid_raw, "traders", venue.name)
             self.move(venue.tokens[bought], fill.received_raw, venue.name, "traders")
             return fill
@@ -210,8 +219,12 @@ class Ledger:
                 continue
             for token, was, now in zip(venue.tokens, self._reserves[venue.name], venue.reserves_raw(), strict=True):
                 kept = self.entries[venue.name, token] - (now - was)
-                if venue.protocol == "uniswap_v2":
+                if venue.protocol in FEES_STAY:
                     assert kept == 0
+                    continue
+                if venue.protocol == "curve_stableswap":
+                    # half of the fee, which is of what was bought, is the admin's
+                    assert 0 <= kept <= self._admin[venue.name, token]
                     continue
                 # what came in and is not in the reserves is fees; a pool rounds in its own favour, so never less
                 units = self._rounded[venue.name] + 1

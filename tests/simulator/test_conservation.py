@@ -43,6 +43,7 @@ from tests.simulator.books import (
     play,
     with_rates,
 )
+from tests.simulator.exchanges import one_of_each
 from tests.simulator.ledger import ROUNDED, holdings
 from tests.simulator.plain import FRICTIONLESS, compound_market, together
 
@@ -158,7 +159,7 @@ def everything_on(steps: int) -> Scenario:
 def long() -> Played:
     """Ten thousand steps; one thread, because waking others costs more than so small a book takes to scan."""
     with workers(1):
-        return play(mixed(24), everything_on(10_000))
+        return play(mixed(24), everything_on(10_000), one_of_each)
 
 
 def test_ten_thousand_random_steps_with_everything_on_conserve_every_unit(long: Played) -> None:
