@@ -2,76 +2,34 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-
-from chain.errors import InputError
 from chain.snapshot import Snapshot
 from chain.tables import Column, Schema
+from protocols.amm.initialised_ticks import STATE, load_pools, ticks_schema
 from protocols.amm.uniswap_v3.pool import UniswapV3Pool
 
 ADAPTER = 1
 """Version of these tables and of the reader that fills them."""
 
+_POOL = Column("pool", "text", "address")
+
 POOLS = Schema(
     "uniswap_v3.pools",
     ("pool",),
     (
-        Column("pool", "text", "address"),
+        _POOL,
         Column("token0", "text", "address"),
         Column("token1", "text", "address"),
         Column("fee_pips", "int64", "hundredths of a basis point, 3000 = 0.3 %"),
         Column("tick_spacing", "int64", ""),
-        Column("sqrt_price_x96", "uint256", "sqrt(token1 / token0) of smallest units, times 2**96"),
-        Column("tick", "int64", "slot0.tick"),
-        Column("liquidity", "uint256", "active liquidity"),
+        *STATE,
         Column("fee_protocol", "int64", "slot0.feeProtocol"),
     ),
 )
-TICKS = Schema(
-    "uniswap_v3.ticks",
-    ("pool", "tick"),
-    (
-        Column("pool", "text", "address"),
-        Column("tick", "int64", "an initialised tick"),
-        Column("liquidity_net", "int256", "liquidity added when the price rises through it"),
-    ),
-)
+TICKS = ticks_schema("uniswap_v3.ticks", _POOL)
 SCHEMAS = (POOLS, TICKS)
 
 
 def load(snapshot: Snapshot) -> list[UniswapV3Pool]:
-    """The pools of a snapshot.
-
-    Raises
-    ------
-    InputError
-        If there are pools but no table of ticks, or ticks of a pool that is not there.
-    """
-    if POOLS.name not in snapshot.tables:
-        return []
-    if TICKS.name not in snapshot.tables:
-        raise InputError(f"the snapshot has a table {POOLS.name} but none {TICKS.name}")
-    pools, ticks = snapshot.tables[POOLS.name].rows(), snapshot.tables[TICKS.name]
-    by_pool: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    columns = zip(ticks.texts("pool"), ticks.ints("tick"), ticks.ints("liquidity_net"), strict=True)
-    known = {row["pool"] for row in pools}
-    for number, (pool, tick, net) in enumerate(columns, start=1):
-        if pool not in known:
-            raise InputError(f"table {TICKS.name}, row {number}: pool {pool} is not there")
-        by_pool[pool].append((tick, net))
-    venues = []
-    for row in pools:
-        own = sorted(by_pool[row["pool"]])
-        venues.append(
-            UniswapV3Pool(
-                row["pool"],
-                (row["token0"], row["token1"]),
-                ticks=[tick for tick, _ in own],
-                liquidity_net=[net for _, net in own],
-                **{
-                    name: row[name]
-                    for name in ("fee_pips", "tick_spacing", "sqrt_price_x96", "tick", "liquidity", "fee_protocol")
-                },
-            )
-        )
-    return venues
+    """The pools of a snapshot; raises InputError as :func:`protocols.amm.initialised_ticks.load_pools` does."""
+    columns = ("fee_pips", "tick_spacing", *(column.name for column in STATE), "fee_protocol")
+    return load_pools(snapshot, POOLS, TICKS, UniswapV3Pool, columns)

@@ -23,7 +23,7 @@ from protocols.lending.aave_v2.rules import (
 from protocols.lending.aave_v2.state import Indices, Positions, Reserves, copied
 from protocols.lending.aave_v2.versions import NOT_ENOUGH_LIQUIDITY, OK, REVERTS, version_of
 from protocols.lending.interface import Exposures, FloatArray, Offer, Settlement, Terms, UsualMarket
-from protocols.lending.searching import smallest
+from protocols.lending.searching import most_worth_offering
 
 
 class AaveV2Market(UsualMarket):
@@ -211,20 +211,7 @@ class AaveV2Market(UsualMarket):
         def ask(amount: int) -> Quote:
             return self._quote(data, account, collateral, debt, amount)
 
-        def takes_all(amount: int) -> bool:
-            quoted = ask(amount)
-            return quoted.error == OK and quoted.emptied
-
-        everything = ask(max_uint256())
-        if everything.error == OK:
-            if everything.capped:
-                return smallest(everything.repaid, everything.offered, takes_all)
-            return int(everything.repaid)
-        if everything.error != NOT_ENOUGH_LIQUIDITY:
-            return 0
-        bound = smallest(0, 1 << 256, lambda amount: ask(amount).error == NOT_ENOUGH_LIQUIDITY)
-        most = bound - 1
-        return most if most > 0 and ask(most).error == OK else 0
+        return most_worth_offering(ask, (NOT_ENOUGH_LIQUIDITY,), max_uint256())
 
 
 def _call(account: int, collateral: int, debt: int, amount_raw: int) -> Call:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from chain.errors import InputError, UnsupportedError
-from protocols.arithmetic import max_uint256
 from protocols.lending.aave_v3.balances import debt_balance, supplied_balance
 from protocols.lending.aave_v3.rates import bring_indices
 from protocols.lending.aave_v3.rules import (
@@ -36,7 +35,7 @@ from protocols.lending.aave_v3.versions import (
     version_of,
 )
 from protocols.lending.interface import Exposures, Offer, Settlement, Terms, UsualMarket
-from protocols.lending.searching import smallest
+from protocols.lending.searching import most_worth_offering
 
 _TOO_MUCH = (MUST_NOT_LEAVE_DUST, ARITHMETIC_PANIC)
 """Refusals that a smaller repayment may escape."""
@@ -271,19 +270,7 @@ class AaveV3Market(UsualMarket):
         def ask(amount: int) -> Quote:
             return self._quote(data, account, collateral, debt, amount)
 
-        def takes_all(amount: int) -> bool:
-            quoted = ask(amount)
-            return quoted.error == OK and quoted.emptied
-
-        everything = ask(max_uint256())
-        if everything.error == OK:
-            if everything.capped:
-                return smallest(everything.repaid, everything.offered, takes_all)
-            return int(everything.repaid)
-        if everything.error not in _TOO_MUCH:
-            return 0
-        most = smallest(0, self._owed(account, debt), lambda amount: ask(amount).error in _TOO_MUCH) - 1
-        return most if most > 0 and ask(most).error == OK else 0
+        return most_worth_offering(ask, _TOO_MUCH, self._owed(account, debt))
 
     def _owed(self, account: int, debt: int) -> int:
         entry = entry_of(self._positions, account, debt)
