@@ -287,7 +287,7 @@ def test_a_reading_killed_at_random_moments_ends_with_the_same_answers_and_repea
     server: JsonRpcServer, tmp_path: Path
 ) -> None:
     server.log_range = 10_000
-    answers, _ = start_reading(server, tmp_path / "undisturbed").communicate(timeout=60)
+    answers, _ = start_reading(server, tmp_path / "undisturbed").communicate(timeout=600)
     assert json.loads(answers)[0]
     once, requests = asked(server), len(server.http_requests)
 
@@ -307,7 +307,7 @@ def test_a_reading_killed_at_random_moments_ends_with_the_same_answers_and_repea
         reading.communicate()
         assert reading.returncode == -signal.SIGKILL
         server.faults.clear()
-    assert start_reading(server, tmp_path / "killed").communicate(timeout=60)[0] == answers
+    assert start_reading(server, tmp_path / "killed").communicate(timeout=600)[0] == answers
 
     again = {question: n for question, n in (asked(server) - once).items() if not too_wide(question)}
     in_flight = 4  # calls in one HTTP request

@@ -33,7 +33,7 @@ def command(chain: LocalChain, folder: Path, out: str, *more: str) -> list[str]:
 
 
 def run(line: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(line, capture_output=True, text=True, timeout=600, check=False)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
