@@ -148,6 +148,9 @@ def _best_size(
             if _usd(book, debt, ceiling - cost) - behaviour.gas_usd <= behaviour.minimum_profit_usd:
                 # without price impact a smaller part pays for the gas no better
                 break
+            most_usd = _usd(book, debt, router.most(collateral, debt, terms.received_raw) - cost) - behaviour.gas_usd
+            if most_usd <= behaviour.minimum_profit_usd:
+                continue
             sale = router.sale(collateral, debt, terms.received_raw)
             if sale.exhausted:
                 continue

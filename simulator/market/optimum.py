@@ -107,7 +107,7 @@ def divide(
     amount: float,
     prices: FloatArray,
     flows: FloatArray,
-) -> None:
+) -> float:
     """Divide an amount held at the first node so that most arrives at the last.
 
     Parameters
@@ -125,6 +125,11 @@ def divide(
         Shape (nodes,): what a unit at each node becomes, for the first; overwritten by that for the last.
     flows
         Shape (edges,), written: what goes into each edge, smallest units of its token.
+
+    Returns
+    -------
+    What no division brings more than, smallest units of the last: what the amount is worth at `prices`, and what all
+    edges make by trading at them.
     """
     nodes = len(prices) - 1
     logs = np.log(prices)
@@ -155,6 +160,7 @@ def divide(
         _solve(matrix, step)
         unbalanced = _descend(pools, logs, flows, conductance, left, step)
     prices[:] = np.exp(logs)
+    return float(left.sum() + amount * prices[0] * (kept / (prices[0] + kept)))
 
 
 @rule

@@ -85,6 +85,12 @@ class Router:
         """What no smallest unit brings more than, however few are sold; 0 where no way leads."""
         return float(self._reached(sold, bought)[-1]) if self._network(sold, bought).hops else 0.0
 
+    def most(self, sold: int, bought: int, amount_raw: int) -> float:
+        """What the sale of an amount brings no more than, smallest units: close above it, and found much sooner."""
+        if amount_raw <= 0 or self.ceiling(sold, bought) == 0.0:
+            return 0.0
+        return self._view(sold, bought, amount_raw).whole(amount_raw).most
+
     def sale(self, sold: int, bought: int, amount_raw: int) -> Sale:
         """The sale of an amount that brings most, over as many ways as it takes.
 

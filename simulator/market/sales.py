@@ -53,6 +53,25 @@ class Sale:
         return self.unsold_raw > 0
 
 
+@dataclass(frozen=True, slots=True)
+class Division:
+    """How an amount is divided over the edges of a network.
+
+    Attributes
+    ----------
+    flows
+        What is to go into each edge, smallest units.
+    shares
+        What that is worth, as a share of all that arrives.
+    most
+        What no sale of the amount over these edges brings more than, smallest units.
+    """
+
+    flows: Sequence[float]
+    shares: Sequence[float]
+    most: float
+
+
 class View:
     """A network at the pools' present state.
 
@@ -70,6 +89,7 @@ class View:
             np.concatenate([getattr(curve, name) for curve in curves]) for name in ("paid", "dearness", "received")
         ]
         self._slack: FloatArray = np.array([curve.slack for curve in curves])
+        self._whole: dict[int, Division] = {}
         rates: FloatArray = np.array([curve.rate for curve in curves])
         self._worth: FloatArray = np.empty(net.nodes)
         compiled.fast(best_rates)(net.tail, net.head, rates, net.nodes - 1, self._worth)
@@ -90,13 +110,21 @@ class View:
             net.tail, net.head, self._starts, *self._points, self._slack, float(amount_raw), net.nodes
         )
 
-    def divide(self, amount_raw: int, usable: BoolArray) -> tuple[list[float], list[float]]:
-        """What is to go into each edge, smallest units, and what that is worth as a share of all that arrives."""
+    def divide(self, amount_raw: int, usable: BoolArray) -> Division:
+        """The best division over the edges that may be used."""
         net = self.net
         prices, flows = np.where(self._worth > 0.0, self._worth, 1.0), np.empty(len(net.hops))
-        compiled.fast(divide)(net.tail, net.head, self._starts, *self._points, usable, float(amount_raw), prices, flows)
+        pools = net.tail, net.head, self._starts, *self._points, usable
+        most = compiled.fast(divide)(*pools, float(amount_raw), prices, flows)
         value = flows * prices[net.tail]
-        return flows.tolist(), (value / (value[net.tail == 0].sum() or 1.0)).tolist()
+        shares = value / (value[net.tail == 0].sum() or 1.0)
+        return Division(flows.tolist(), shares.tolist(), most * (1.0 + float(self._slack.max(initial=0.0))))
+
+    def whole(self, amount_raw: int) -> Division:
+        """The best division over all edges."""
+        if amount_raw not in self._whole:
+            self._whole[amount_raw] = self.divide(amount_raw, self.usable)
+        return self._whole[amount_raw]
 
 
 def divided(view: View, quote: Quote, amount_raw: int) -> Sale:
@@ -106,20 +134,20 @@ def divided(view: View, quote: Quote, amount_raw: int) -> Sale:
     pays only while pools disagree; where its pool is used already, since two edges of one pool do not know of each
     other; where so little goes in that no unit comes out.
     """
-    usable = view.usable.copy()
+    usable, division = view.usable.copy(), view.whole(amount_raw)
     while True:
-        flows, shares = view.divide(amount_raw, usable)
-        used = _worthwhile(view.net, shares)
+        used = _worthwhile(view.net, division.shares)
         if not used:
             return Sale((), 0, amount_raw)
         order, circle = _in_order(view.net, used)
         spare = circle or _twice(view.net, used)
         if not spare:
-            sale = _carried_out(view, quote, order, flows, used, amount_raw)
+            sale = _carried_out(view, quote, order, division.flows, used, amount_raw)
             if isinstance(sale, Sale):
                 return sale
             spare = [sale]
         usable[spare[-1]] = False
+        division = view.divide(amount_raw, usable)
 
 
 def _worthwhile(net: Network, shares: Sequence[float]) -> list[int]:
