@@ -102,6 +102,50 @@ class Exposures(NamedTuple):
     bonus: FloatArray
 
 
+class Closing(NamedTuple):
+    """What a liquidation of an unhealthy account may repay and gives, in real numbers.
+
+    Attributes
+    ----------
+    most_usd
+        The largest repayment that the close factor lets through, US dollars at the market's oracle prices, whether or
+        not the collateral pays for it.
+    bonus
+        What is taken of the collateral for 1 repaid, in value: 1.05 = 5 %.
+    fee_share
+        The share of the bonus that the protocol keeps.
+    leftover_usd
+        What must be left of the debt and of the collateral unless one of the two is taken whole; 0 without such a rule.
+    """
+
+    most_usd: float
+    bonus: float
+    fee_share: float
+    leftover_usd: float
+
+
+WHOLE = 0
+"""The code of the plainest rule: all of a debt may be repaid at once, and the protocol keeps nothing."""
+
+
+class ClosingTerms(NamedTuple):
+    """A market's own numbers for :func:`protocols.lending.closing.closing`.
+
+    Attributes
+    ----------
+    code
+        Which protocol's rule, a number of :mod:`protocols.lending.closing`, or :data:`WHOLE`.
+    parameters
+        What that rule takes, as its protocol's ``closing.py`` says; at least one number.
+    fee
+        What the protocol keeps when the reserve is the collateral, shape (reserves,); of what, its rule says.
+    """
+
+    code: int
+    parameters: FloatArray
+    fee: FloatArray
+
+
 class LendingMarket(Protocol):
     """One market's exact state, stepped by the engine. Amounts are integers, as on chain."""
 
@@ -178,6 +222,10 @@ class LendingMarket(Protocol):
     def settle(self, offer: Offer, amount_raw: int) -> Settlement:
         """Execute the liquidation and change the state as the contract does."""
 
+    def closing_terms(self) -> ClosingTerms:
+        """The rule by which its accounts are liquidated, in real numbers: what does not change while a path of prices
+        is followed."""
+
     def deficits_raw(self) -> Sequence[int]:
         """Realised bad debt of each reserve so far, smallest units."""
 
@@ -216,3 +264,7 @@ class UsualMarket:
     def is_open_in_grace(self, account: int) -> bool:
         """Nobody is given time."""
         return True
+
+    def closing_terms(self) -> ClosingTerms:
+        """All of a debt may be repaid at once, and the whole bonus is the liquidator's."""
+        return ClosingTerms(WHOLE, np.zeros(1), np.zeros(len(self.tokens)))

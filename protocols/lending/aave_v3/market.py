@@ -34,7 +34,8 @@ from protocols.lending.aave_v3.versions import (
     revert_name,
     version_of,
 )
-from protocols.lending.interface import Exposures, Offer, Settlement, Terms, UsualMarket
+from protocols.lending.closing import AAVE_V3
+from protocols.lending.interface import ClosingTerms, Exposures, Offer, Settlement, Terms, UsualMarket
 from protocols.lending.searching import most_worth_offering
 
 _TOO_MUCH = (MUST_NOT_LEAVE_DUST, ARITHMETIC_PANIC)
@@ -170,6 +171,11 @@ class AaveV3Market(UsualMarket):
     def health_raw(self, account: int) -> int:
         """The health factor of ``getUserAccountData``, in wad; 2**256 - 1 without debt."""
         return int(self.account_data(account).health_factor)
+
+    def closing_terms(self) -> ClosingTerms:
+        """The version's close factor, and each reserve's liquidation protocol fee."""
+        fee = np.array(self._reserves.fee_bps, dtype=np.float64) / 10_000
+        return ClosingTerms(AAVE_V3, np.array([float(self._version.code)]), fee)
 
     def deficits_raw(self) -> Sequence[int]:
         """Realised bad debt of each reserve so far, smallest units."""
