@@ -11,12 +11,28 @@ A protocol with a rule of its own has a code and a branch here; one without is :
 from __future__ import annotations
 
 from protocols.arithmetic import rule
+from protocols.lending.aave_v2.closing import closing as aave_v2
 from protocols.lending.aave_v3.closing import closing as aave_v3
+from protocols.lending.aave_v4.closing import closing as aave_v4
+from protocols.lending.compound_v2.closing import closing as compound_v2
 from protocols.lending.interface import WHOLE, Closing, ClosingTerms, FloatArray
+from protocols.lending.venus_core.closing import closing as venus_core
 
-__all__ = ["AAVE_V3", "WHOLE", "Closing", "ClosingTerms", "accepted", "closing", "received"]
+__all__ = [
+    "AAVE_V2",
+    "AAVE_V3",
+    "AAVE_V4",
+    "COMPOUND_V2",
+    "VENUS_CORE",
+    "WHOLE",
+    "Closing",
+    "ClosingTerms",
+    "accepted",
+    "closing",
+    "received",
+]
 
-AAVE_V3 = 1
+AAVE_V2, AAVE_V3, AAVE_V4, COMPOUND_V2, VENUS_CORE = range(WHOLE + 1, WHOLE + 6)
 
 
 @rule
@@ -50,8 +66,16 @@ def closing(
     fee
         The collateral's in `ClosingTerms`.
     """
+    if code == AAVE_V2:
+        return aave_v2(parameters, health, owed_usd, debt_usd, collateral_usd, threshold, bonus, fee)
     if code == AAVE_V3:
         return aave_v3(parameters, health, owed_usd, debt_usd, collateral_usd, threshold, bonus, fee)
+    if code == AAVE_V4:
+        return aave_v4(parameters, health, owed_usd, debt_usd, collateral_usd, threshold, bonus, fee)
+    if code == COMPOUND_V2:
+        return compound_v2(parameters, health, owed_usd, debt_usd, collateral_usd, threshold, bonus, fee)
+    if code == VENUS_CORE:
+        return venus_core(parameters, health, owed_usd, debt_usd, collateral_usd, threshold, bonus, fee)
     return Closing(debt_usd, bonus, 0.0, 0.0)
 
 

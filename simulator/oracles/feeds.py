@@ -11,7 +11,26 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from protocols.arithmetic import rule
 from simulator.scenario import OracleFault, OracleRule, Oracles
+
+
+@rule
+def speaks(seen: float, last: float, now: float, last_at: float, deviation: float, heartbeat_s: float) -> bool:
+    """Whether a feed takes an answer: the price has moved far enough since the last one, or that one is too old.
+
+    Plain Python, and compiled the same.
+
+    Parameters
+    ----------
+    seen, last
+        What the feed sees now, and the last answer it took, in one unit.
+    now, last_at
+        Times of the two, seconds.
+    deviation, heartbeat_s
+        The feed's rule: a share of the last answer, and seconds.
+    """
+    return abs(seen / last - 1.0) >= deviation or now - last_at >= heartbeat_s
 
 
 @dataclass
@@ -60,8 +79,7 @@ class Feed:
         if any(fault.kind == "stuck" for fault in faults):
             return None
         seen = distorted(outside * self.scale, faults) / self.scale
-        moved = abs(seen / self.answered - 1.0) >= self.rule.deviation
-        due = moved or now - self.answered_at >= self.rule.heartbeat_s
+        due = speaks(seen, self.answered, now, self.answered_at, self.rule.deviation, self.rule.heartbeat_s)
         if due and self.low <= seen * self.scale <= self.high:
             self.answered, self.answered_at = seen, now
             late = sum(fault.value or 0.0 for fault in faults if fault.kind == "late")

@@ -22,7 +22,8 @@ from protocols.lending.aave_v2.rules import (
 )
 from protocols.lending.aave_v2.state import Indices, Positions, Reserves, copied
 from protocols.lending.aave_v2.versions import NOT_ENOUGH_LIQUIDITY, OK, REVERTS, version_of
-from protocols.lending.interface import Exposures, FloatArray, Offer, Settlement, Terms, UsualMarket
+from protocols.lending.closing import AAVE_V2
+from protocols.lending.interface import ClosingTerms, Exposures, FloatArray, Offer, Settlement, Terms, UsualMarket
 from protocols.lending.searching import most_worth_offering
 
 
@@ -143,6 +144,10 @@ class AaveV2Market(UsualMarket):
     def is_liquidatable(self, account: int) -> bool:
         """Whether the health factor is below one."""
         return self.health_raw(account) < HEALTH_FACTOR_LIQUIDATION_THRESHOLD
+
+    def closing_terms(self) -> ClosingTerms:
+        """Half of a debt at once, and the whole bonus is the liquidator's."""
+        return ClosingTerms(AAVE_V2, np.zeros(1), np.zeros(len(self.tokens)))
 
     def deficits_raw(self) -> Sequence[int]:
         """Nothing for any reserve: Aave v2 realises no bad debt, what cannot be recovered goes on as debt."""

@@ -210,6 +210,12 @@ def validate(reserves: Reserves, data: AccountData, call: Call, enabled: bool, d
 
 
 @rule
+def most_repayable(debt: Number) -> Number:
+    """The close factor: half of what is owed in a reserve, whatever the account's health."""
+    return rounded(percent_mul(debt, LIQUIDATION_CLOSE_FACTOR_PERCENT))
+
+
+@rule
 def scaled_part(amount: Number, index: Number, balance: Number, scaled: Number) -> Number:
     """Scaled units that a burn or transfer of `amount` takes from a balance of `scaled` that is worth `balance`."""
     if amount == balance:
@@ -256,7 +262,7 @@ def quote(
     if collateral_price == 0:
         return refused(CALL_FAILED)
 
-    most = rounded(percent_mul(debt, LIQUIDATION_CLOSE_FACTOR_PERCENT))
+    most = most_repayable(debt)
     offered = most if call.debt_to_cover > most else call.debt_to_cover
 
     # LendingPoolCollateralManager._calculateAvailableCollateralToLiquidate: the bonus comes before the division.

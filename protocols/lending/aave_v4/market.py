@@ -29,7 +29,8 @@ from protocols.lending.aave_v4.versions import (
     revert_name,
     version_of,
 )
-from protocols.lending.interface import Exposures, Offer, Settlement, Terms, UsualMarket
+from protocols.lending.closing import AAVE_V4
+from protocols.lending.interface import ClosingTerms, Exposures, Offer, Settlement, Terms, UsualMarket
 from protocols.lending.searching import smallest
 
 SUPPLIERS = "suppliers of the hub's asset, until its deficit is covered"
@@ -170,6 +171,11 @@ class AaveV4Market(UsualMarket):
     def is_liquidatable(self, account: int) -> bool:
         """Whether the health factor is below 1."""
         return self.health_raw(account) < HEALTH_FACTOR_LIQUIDATION_THRESHOLD
+
+    def closing_terms(self) -> ClosingTerms:
+        """The spoke's liquidation configuration, and the fee of each reserve's latest dynamic configuration."""
+        fee = np.array([self._configs.fee_bps[config] for config in self._reserves.latest_config]) / 10_000
+        return ClosingTerms(AAVE_V4, np.array(self._terms, dtype=np.float64), fee)
 
     def deficits_raw(self) -> Sequence[int]:
         """Realised bad debt of the spoke in each reserve so far, smallest units rounded up."""

@@ -84,6 +84,12 @@ def liquidity(markets: Markets, pools: Pools, positions: Positions, account: int
 
 
 @rule
+def most_repayable(close_factor_wad: Number, debt: Number) -> Number:
+    """Comptroller.liquidateBorrowAllowed's maxClose: how much of a debt may be repaid at once."""
+    return floored(mul_div_down(close_factor_wad, debt, WAD))
+
+
+@rule
 def seize_ratio(markets: Markets, c: int, d: int, incentive: Number) -> Number:
     """Claims on market c for one smallest unit of debt in market d, in wad; 0 where c's claims are worth nothing.
 
@@ -100,6 +106,12 @@ def seize_ratio(markets: Markets, c: int, d: int, incentive: Number) -> Number:
 def seized_for(ratio: Number, repaid: Number) -> Number:
     """Claims taken from the borrower for a repayment, at :func:`seize_ratio`."""
     return floored(mul_div_down(ratio, repaid, WAD))
+
+
+@rule
+def reserves_part(seize_share_wad: Number, seized: Number) -> Number:
+    """CToken.seizeInternal's protocolSeizeTokens: claims seized that go to the market's reserves."""
+    return floored(mul_div_down(seized, seize_share_wad, WAD))
 
 
 @rule

@@ -5,23 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from chain.blocktime import blocks_in
 from chain.errors import InputError
-from protocols.arithmetic import floored, mul_div_down
 from protocols.lending.compound_v2.balances import (
     Liquidity,
     debt_of,
     exchange_rate,
     liquidity,
+    most_repayable,
     redeem,
     seize_ratio,
 )
+from protocols.lending.closing import COMPOUND_V2
 from protocols.lending.compound_v2.exposures import View
 from protocols.lending.compound_v2.interest import accrue
 from protocols.lending.compound_v2.rules import Call, Settings, is_deprecated, liquidate
 from protocols.lending.compound_v2.state import WAD, Markets, Pools, Positions, copied
 from protocols.lending.compound_v2.versions import NO_CASH, OK, REFUSALS, UNVERIFIED, Version, version_of
-from protocols.lending.interface import Exposures, Offer, Settlement, Terms, UsualMarket
+from protocols.lending.interface import ClosingTerms, Exposures, Offer, Settlement, Terms, UsualMarket
 
 
 class Clock(NamedTuple):
@@ -233,6 +236,11 @@ class CompoundV2Market(UsualMarket):
         accounts = range(len(self.accounts))
         return [account for account in accounts if any(self._open(entry) for entry in self._debts(account))]
 
+    def closing_terms(self) -> ClosingTerms:
+        """The comptroller's close factor, and each market's share of what is seized."""
+        fee = np.array(self._markets.seize_share_wad, dtype=np.float64) / WAD
+        return ClosingTerms(COMPOUND_V2, np.array([float(self._settings.close_factor_wad)]), fee)
+
     def deficits_raw(self) -> Sequence[int]:
         """Realised bad debt of each market: none, the contracts write nothing off."""
         return (0,) * len(self.tokens)
@@ -266,7 +274,7 @@ class CompoundV2Market(UsualMarket):
             if self._open(entry):
                 most = debt
             elif short:
-                most = floored(mul_div_down(self._settings.close_factor_wad, debt, WAD))
+                most = most_repayable(self._settings.close_factor_wad, debt)
             else:
                 continue
             d = self._positions.market[entry]

@@ -18,7 +18,9 @@ from protocols.lending.compound_v2.balances import (
     entry_of,
     exchange_rate,
     liquidity,
+    most_repayable,
     repay,
+    reserves_part,
     seize_ratio,
     seized_for,
 )
@@ -119,7 +121,7 @@ def allowed(markets: Markets, pools: Pools, positions: Positions, settings: Sett
         return PRICE_ERROR
     if not account.limit < account.debt:
         return INSUFFICIENT_SHORTFALL
-    if call.repay_raw > floored(mul_div_down(settings.close_factor_wad, debt, WAD)):
+    if call.repay_raw > most_repayable(settings.close_factor_wad, debt):
         return TOO_MUCH_REPAY
     return OK
 
@@ -150,7 +152,7 @@ def quote_accrued(markets: Markets, pools: Pools, positions: Positions, settings
         return refused(SEIZE_TOO_MUCH)
     if settings.seize_paused:
         return refused(SEIZE_PAUSED)
-    kept = floored(mul_div_down(seized, markets.seize_share_wad[c], WAD))
+    kept = reserves_part(markets.seize_share_wad[c], seized)
     return Liquidation(OK, repaid, seized, kept, floored(mul_div_down(rate, kept, WAD)))
 
 

@@ -28,7 +28,7 @@ from protocols.lending.compound_v3.rules import (
 )
 from protocols.lending.compound_v3.state import BASE, Configuration, Positions, Reserves, Totals, copied
 from protocols.lending.compound_v3.versions import OK, UNVERIFIED, revert_name, version_of
-from protocols.lending.interface import Exposures, IntArray, Offer, Settlement, Terms, UsualMarket
+from protocols.lending.interface import ClosingTerms, Exposures, IntArray, Offer, Settlement, Terms, UsualMarket
 
 NOBODY = -1
 """The account of what the market itself sells."""
@@ -185,6 +185,18 @@ class CompoundV3Market(UsualMarket):
         """
         factors = self._reserves.liquidate_factor
         return int(health(self._totals, self._reserves, self._positions, account, factors).liquidity)
+
+    def closing_terms(self) -> ClosingTerms:
+        """Absorbing an account and selling what was its, taken together: a repayment of its debt at the shop window's
+        discount, which is the bonus of :meth:`exposures`.
+
+        Where the collateral does not suffice this is what it comes to: buyers get all of it and pay its discounted
+        value, and reserves lose the rest of the debt. Where it does suffice the contract would sell the remainder too
+        and credit the account for it in base token, less a penalty; here the account keeps it as collateral, so that
+        what is sold of an account just past its limit is less by what the limit and the discount leave of it. That
+        nothing is for sale while reserves are at their target is not told.
+        """
+        return super().closing_terms()
 
     def deficits_raw(self) -> Sequence[int]:
         """Realised bad debt of each reserve so far, smallest units: the contract keeps no account of it, and it starts

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from chain.errors import InputError
+from protocols.lending.closing import VENUS_CORE
 from protocols.lending.compound_v2 import rules as compound_v2
 from protocols.lending.compound_v2.market import Clock, CompoundV2Market, Done
-from protocols.lending.compound_v2.state import Markets, Pools, Positions, copied
+from protocols.lending.compound_v2.state import WAD, Markets, Pools, Positions, copied
 from protocols.lending.compound_v2.versions import Version
+from protocols.lending.interface import ClosingTerms
 from protocols.lending.venus_core.rules import Guards, Settings, accrue, liquidate
 from protocols.lending.venus_core.versions import FAILURES, NO_CASH, revert_of, version_of
 
@@ -73,6 +77,13 @@ class VenusCoreMarket(CompoundV2Market):
         if error in FAILURES and not self._venus.liquidator_only:
             return str(FAILURES[error])
         return str(revert_of(error, self._venus.liquidator_only))
+
+    def closing_terms(self) -> ClosingTerms:
+        """The comptroller's close factor, and what the Liquidator keeps of the bonus where liquidators have to use it."""
+        kept = self._venus.treasury_share_wad / WAD if self._venus.liquidator_only else 0.0
+        return ClosingTerms(
+            VENUS_CORE, np.array([float(self._venus.close_factor_wad)]), np.full(len(self.tokens), kept)
+        )
 
     _no_cash = NO_CASH
 

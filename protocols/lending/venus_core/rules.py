@@ -21,6 +21,7 @@ from protocols.lending.compound_v2.balances import (
     entry_of,
     exchange_rate,
     liquidity,
+    most_repayable,
     redeem,
     repay,
     seize_ratio,
@@ -190,7 +191,7 @@ def allowed(
         return PRICE_ERROR
     if not account.limit < account.debt:
         return INSUFFICIENT_SHORTFALL
-    if call.repay_raw > floored(mul_div_down(settings.close_factor_wad, debt, WAD)):
+    if call.repay_raw > most_repayable(settings.close_factor_wad, debt):
         return TOO_MUCH_REPAY
     return OK
 

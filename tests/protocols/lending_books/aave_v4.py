@@ -11,6 +11,7 @@ from protocols.lending.aave_v4 import hub
 from protocols.lending.aave_v4.account import debt_ray
 from protocols.lending.aave_v4.market import AaveV4Market, Hubs
 from protocols.lending.aave_v4.versions import V0511
+from protocols.lending.interface import Offer, Terms
 from tests.protocols import aave_v4_spokes
 from tests.protocols.lending_books.book import RAY, WAD, Accrual, Amounts, Book, entries_of, less, linear, parts
 
@@ -80,6 +81,13 @@ class AaveV4Book(Book):
     def coarseness(self) -> list[int]:
         """A share, which may be worth many units."""
         return [max(ceil(worth), 1) for worth in self.claims()]
+
+    def unit(self, reserve: int) -> int:
+        return int(self.market.state()[1].unit[reserve])
+
+    def grain(self, offer: Offer, terms: Terms) -> Fraction:
+        """A share of the collateral's, which may be worth many units."""
+        return Fraction(3 * self.coarseness()[offer.collateral])
 
     def is_healthy(self, account: int) -> bool:
         return bool(self.market.health_raw(account) >= WAD)

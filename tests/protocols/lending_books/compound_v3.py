@@ -60,6 +60,9 @@ class CompoundV3Book(Book):
         amounts = {BASE: terms.repaid_raw, offer.collateral: -terms.received_raw}
         return [amounts.get(r, 0) for r in range(len(self.market.tokens))]
 
+    def unit(self, reserve: int) -> int:
+        return int(self.comet.reserves.scale[reserve])
+
     def claims(self) -> list[Any]:
         return [self._totals_now().supply_index] + [1] * (len(self.market.tokens) - 1)
 

@@ -1,0 +1,29 @@
+"""The close factor of Aave v2 in real numbers, for loops over many accounts.
+
+There are no parameters and no fees. Exact but for roundings of amounts to units, and for the account's average
+threshold, which the contract rounds to basis points before it decides who may be liquidated.
+"""
+
+from __future__ import annotations
+
+from protocols.arithmetic import rule
+from protocols.lending.aave_v2.rules import most_repayable
+from protocols.lending.interface import Closing, FloatArray
+
+UNIT = 1e18
+"""Of a US dollar, so that what the rule rounds off is nothing."""
+
+
+@rule
+def closing(
+    parameters: FloatArray,
+    health: float,
+    owed_usd: float,
+    debt_usd: float,
+    collateral_usd: float,
+    threshold: float,
+    bonus: float,
+    fee: float,
+) -> Closing:
+    """LendingPoolCollateralManager's close factor; the bonus is all the liquidator's."""
+    return Closing(most_repayable(debt_usd * UNIT) / UNIT, bonus, 0.0, 0.0)
