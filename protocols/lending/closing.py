@@ -34,6 +34,9 @@ __all__ = [
 
 AAVE_V2, AAVE_V3, AAVE_V4, COMPOUND_V2, VENUS_CORE = range(WHOLE + 1, WHOLE + 6)
 
+WHOLLY = 1.0 - 1e-12
+"""What cannot be told from all of a debt or a collateral is all of it."""
+
 
 @rule
 def closing(
@@ -87,9 +90,8 @@ def accepted(terms: Closing, wanted_usd: float, debt_usd: float, collateral_usd:
     taken whole, is cut until enough is left.
     """
     pays_for = collateral_usd / terms.bonus
-    most = min(terms.most_usd, debt_usd, pays_for)
-    repaid = min(wanted_usd, most)
-    if terms.leftover_usd > 0.0 and repaid < debt_usd and repaid < pays_for:
+    repaid = min(wanted_usd, terms.most_usd, debt_usd, pays_for)
+    if terms.leftover_usd > 0.0 and repaid < WHOLLY * min(debt_usd, pays_for):
         leaves_enough = min(debt_usd - terms.leftover_usd, (collateral_usd - terms.leftover_usd) / terms.bonus)
         repaid = max(min(repaid, leaves_enough), 0.0)
     return repaid

@@ -51,7 +51,7 @@ def growth(market: LendingMarket, timestamps: Sequence[int]) -> Growth:
 def _balances(market: LendingMarket) -> tuple[FloatArray, FloatArray]:
     """What all accounts together have supplied and owe of each reserve, whole tokens."""
     exposures, size = market.exposures(), len(market.tokens)
-    return (
-        np.bincount(exposures.reserve, weights=exposures.supplied, minlength=size),
-        np.bincount(exposures.reserve, weights=exposures.debt, minlength=size),
-    )
+    supplied, debt = np.zeros(size), np.zeros(size)
+    np.add.at(supplied, exposures.reserve, exposures.supplied)
+    np.add.at(debt, exposures.reserve, exposures.debt)
+    return supplied, debt

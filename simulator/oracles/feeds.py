@@ -110,7 +110,7 @@ def faults_for(oracles: Oracles, names: frozenset[str]) -> list[OracleFault]:
 
 def rule_for(oracles: Oracles, names: frozenset[str]) -> OracleRule:
     """The rule of a token's feed: its own, or the scenario's for all."""
-    for name, rule in oracles.per_token.items():
+    for name, own in oracles.per_token.items():
         if name.lower() in names:
-            return rule
+            return own
     return oracles

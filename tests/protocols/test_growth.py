@@ -33,10 +33,10 @@ def test_balances_grow_as_the_market_lets_them_and_the_market_stays_as_it_is(pro
                 (factors.supplied[row], now.supplied, was.supplied),
                 (factors.debt[row], now.debt, was.debt),
             ):
-                expected = factor[was.reserve] * then
+                pair = later, factor[was.reserve] * then
                 if protocol in RATES_OF_THEIR_OWN:
-                    later, expected = (np.bincount(was.reserve, weights=part) for part in (later, expected))
-                np.testing.assert_allclose(later, expected, rtol=1e-9)
+                    pair = tuple(np.bincount(was.reserve, weights=part) for part in pair)
+                np.testing.assert_allclose(*pair, rtol=1e-9)
                 nobody = np.bincount(was.reserve, weights=then, minlength=len(factor)) == 0
                 assert (factor[nobody] == 1.0).all()
                 assert (factor >= 1.0 - 1e-12).all()

@@ -55,9 +55,9 @@ def closing(
         debt_price=PRICE,
         debt_value_ray=owed_usd * VALUE * one,
         health_wad=health * WAD,
-        factor_bps=threshold * BPS,
-        max_bonus_bps=bonus * BPS,
-        fee_bps=fee * BPS,
+        factor_bps=float(round(threshold * BPS)),
+        max_bonus_bps=float(round(bonus * BPS)),
+        fee_bps=float(round(fee * BPS)),
     )
     amounts = liquidation_amounts(terms, position, max_uint256() * 1.0)
     return Closing(amounts.drawn_shares / UNIT, amounts.bonus_bps / BPS, fee, dust_value() / VALUE)

@@ -9,6 +9,7 @@ import numpy as np
 
 from chain.blocktime import blocks_in
 from chain.errors import InputError
+from protocols.lending.closing import COMPOUND_V2
 from protocols.lending.compound_v2.balances import (
     Liquidity,
     debt_of,
@@ -18,7 +19,6 @@ from protocols.lending.compound_v2.balances import (
     redeem,
     seize_ratio,
 )
-from protocols.lending.closing import COMPOUND_V2
 from protocols.lending.compound_v2.exposures import View
 from protocols.lending.compound_v2.interest import accrue
 from protocols.lending.compound_v2.rules import Call, Settings, is_deprecated, liquidate

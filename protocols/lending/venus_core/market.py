@@ -79,7 +79,7 @@ class VenusCoreMarket(CompoundV2Market):
         return str(revert_of(error, self._venus.liquidator_only))
 
     def closing_terms(self) -> ClosingTerms:
-        """The comptroller's close factor, and what the Liquidator keeps of the bonus where liquidators have to use it."""
+        """The comptroller's close factor, and what the Liquidator keeps of the bonus where it cannot be avoided."""
         kept = self._venus.treasury_share_wad / WAD if self._venus.liquidator_only else 0.0
         return ClosingTerms(
             VENUS_CORE, np.array([float(self._venus.close_factor_wad)]), np.full(len(self.tokens), kept)

@@ -25,6 +25,9 @@ class CompoundV2Book(Book):
         if flush:
             for column in (book.markets.cash_raw, book.markets.reserves_raw):
                 column[:] = [amount + PLENTY for amount in column]
+        if self.protocol == "compound_v2":
+            # which has one pool
+            book.positions.pool[:] = [0] * len(book.positions.pool)
         self.book = book
         self.market = book.market(self.protocol)
         self.now = compound_books.NOW + seconds

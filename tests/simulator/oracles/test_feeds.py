@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from simulator.oracles.feeds import Feed, faults_for, rule_for
+from protocols import compiled
+from simulator.oracles.feeds import Feed, faults_for, rule_for, speaks
 from simulator.scenario import OracleFault, OracleRule, Oracles
 from tests.simulator.books import START, STEP_S, Account, make_scenario, make_snapshot, play
 
@@ -30,6 +31,16 @@ def test_a_move_by_the_deviation_is_answered_either_way(price: float) -> None:
 def test_a_move_of_exactly_the_deviation_is_enough() -> None:
     assert feed(deviation=0.25).watch(1.0, 250.0) == 250.0
     assert feed(deviation=0.25).watch(1.0, 249.99) is None
+
+
+def test_a_compiled_loop_goes_by_the_same_rule_as_a_feed() -> None:
+    fast, said = compiled.fast(speaks), []
+    for moment in (1.0, 999.0, 1000.0):
+        for price in (198.0, 198.1, 200.0, 201.9, 202.0, 400.0):
+            taken = feed().watch(moment, price) is not None
+            assert fast(price, 200.0, moment, 0.0, 0.01, 1000.0) == taken
+            said.append(taken)
+    assert 0 < sum(said) < len(said)
 
 
 def test_the_heartbeat_is_answered_at_the_first_moment_it_has_run_out() -> None:
