@@ -87,8 +87,10 @@ def accepted(terms: Closing, wanted_usd: float, debt_usd: float, collateral_usd:
     """The largest repayment up to what is wanted that the protocol accepts, US dollars; 0 if none is.
 
     The close factor and the collateral cut it; what would leave too little of both debt and collateral, neither being
-    taken whole, is cut until enough is left.
+    taken whole, is cut until enough is left. A collateral that has a bonus of 0 cannot be seized.
     """
+    if terms.bonus <= 0.0:
+        return 0.0
     pays_for = collateral_usd / terms.bonus
     repaid = min(wanted_usd, terms.most_usd, debt_usd, pays_for)
     if terms.leftover_usd > 0.0 and repaid < WHOLLY * min(debt_usd, pays_for):

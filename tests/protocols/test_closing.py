@@ -1,7 +1,8 @@
 """What compiled loops take a liquidation for, held to the exact markets.
 
-Both sides round, the markets to units of tokens and the closing terms at parts of a dollar; what is left over is
-allowed for in units (`Book.grain`), and a relative 1e-6 covers what floats and truncated averages of thresholds lose.
+The markets round to units of tokens and to claims, which is allowed for in units (`Book.grain`); the relative 1e-6 is
+for prices and ratios that contracts cut to few digits, such as a discounted price of 8 decimals. Aave decides by a
+number that up to 3.4 has an average threshold in whole basis points in it, so that here it is the contract's own.
 """
 
 from __future__ import annotations
@@ -244,6 +245,11 @@ def test_aave_v3_since_3_3_wants_1_000_dollars_left_of_both_or_nothing_of_one() 
     assert accepted(terms, 3_000.0, 3_000.0, 9_000.0) == 3_000.0, "all of the debt"
     assert accepted(terms, 500.0, 900.0, 9_000.0) == 0.0
     assert received(terms, 1_000.0) == pytest.approx(1_045.0), "a tenth of the bonus is the protocol's"
+
+
+def test_nothing_is_accepted_for_a_collateral_that_cannot_be_seized() -> None:
+    # a market that a pool of Venus lacks has no incentive there
+    assert accepted(Closing(500.0, 0.0, 0.0, 0.0), 500.0, 1_000.0, 1_000.0) == 0.0
 
 
 def test_aave_v2_lets_half_of_a_debt_go_whatever_the_health() -> None:
