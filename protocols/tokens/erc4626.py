@@ -7,7 +7,7 @@ the next answer, but where a vault keeps it apart as ``lostAssets`` (Euler Earn,
 from __future__ import annotations
 
 from chain.calls import Call
-from protocols.tokens.kind import RULES, Claim, Found, Kind, Looking, Token, addresses, failed, numbers
+from protocols.tokens.kind import Claim, Found, Kind, Looking, Token, addresses, failed, numbers
 
 VAULT = addresses(asset="asset") | numbers(assets="totalAssets")
 """What every vault answers."""
@@ -30,5 +30,5 @@ def _look(token: Token) -> Looking:
 
 KINDS = (
     Kind("euler_earn", "at withdrawal", VAULT | numbers(lost="lostAssets", queue="withdrawQueueLength"), _look),
-    Kind("erc4626", "at once", VAULT, _look, rules=RULES),
+    Kind("erc4626", "at once", VAULT, _look),
 )

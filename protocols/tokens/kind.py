@@ -10,15 +10,11 @@ from chain.calls import Call, CallFailed
 from chain.tables import Schema
 from protocols.arithmetic import Number, floored, mul_div_down, rule
 from protocols.reading import Rows
-from protocols.tokens.shares import assets_down
 from protocols.walking import Ask
 
 Losses = Literal["at once", "at withdrawal", "never"]
 """When what an issuer loses reaches holders. *At once*: one token is worth less from then on. *At withdrawal*: it is
 worth what it was, and whoever comes when the rest is gone gets nothing. *Never*: the issuer owes all the same."""
-
-Rule = Callable[[int, int, int, int], int]
-"""What some shares are worth: given shares, their supply, what is behind all of them, and virtual shares."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +111,6 @@ class Kind:
         How it is read.
     at
         The tokens of this kind by chain, where no function sets them apart; None where functions do.
-    rules
-        The contract's arithmetic of a share of what there is. The first that gives what was read holds for the token.
     """
 
     name: str
@@ -124,7 +118,6 @@ class Kind:
     getters: Mapping[str, str]
     look: Callable[[Token], Looking]
     at: Mapping[int, frozenset[str]] | None = None
-    rules: Sequence[Rule] = ()
 
 
 @rule
@@ -132,10 +125,6 @@ def proportional(shares: Number, supply: Number, backing: Number, _virtual: Numb
     """A share of what there is, rounded down: UniswapV2Pair.burn, Curve's remove_liquidity, rETH.getEthValue,
     stETH.getPooledEthByShares, and vaults without virtual shares."""
     return floored(mul_div_down(shares, backing, supply))
-
-
-RULES: tuple[Rule, ...] = (assets_down, proportional)
-"""Of vaults: with virtual shares and one virtual asset, or without."""
 
 
 MOST_LISTED = 64

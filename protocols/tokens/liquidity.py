@@ -111,21 +111,18 @@ KINDS = (
         "at once",
         addresses(token0="token0", token1="token1", factory="factory") | numbers(last="kLast"),
         _look_at_a_pair,
-        rules=(proportional,),
     ),
     Kind(
         "balancer_v2",
         "at once",
         {"id": "getPoolId()(bytes32)"} | addresses(vault="getVault"),
         _look_at_a_balancer_pool,
-        rules=(balancer_share,),
     ),
     Kind(
         "curve",
         "at once",
         numbers(coins="N_COINS", price="get_virtual_price"),
         _look_at_a_curve_pool,
-        rules=(proportional,),
     ),
-    Kind("curve", "at once", addresses(pool="minter"), _look_at_a_curve_token, rules=(proportional,)),
+    Kind("curve", "at once", addresses(pool="minter"), _look_at_a_curve_token),
 )

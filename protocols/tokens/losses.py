@@ -1,4 +1,4 @@
-"""What a claim is worth after a loss of what stands behind it, by the rule of its kind."""
+"""What a claim is worth after a loss of what stands behind it, by its contract's own arithmetic."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from typing import Any
 
 from chain.errors import InputError
 from chain.snapshot import CLAIMS, Snapshot
-from protocols.tokens.kinds import KINDS
+from protocols.tokens.kind import proportional
+from protocols.tokens.liquidity import balancer_share
+from protocols.tokens.shares import assets_down
+
+CONVERSIONS = (assets_down, proportional, balancer_share)
+"""How contracts give a share of what there is: with virtual shares and one virtual asset, without, and Balancer's."""
 
 
 @dataclass(frozen=True)
@@ -17,13 +22,12 @@ class Terms:
 
     Attributes
     ----------
-    kind, losses, amount_raw, supply_raw, backing_raw
+    losses, amount_raw, supply_raw, backing_raw
         As in the table.
     unit_raw, underlying_unit_raw
         Smallest units of one whole token, and of one whole underlying.
     """
 
-    kind: str
     losses: str
     amount_raw: int
     supply_raw: int
@@ -32,13 +36,13 @@ class Terms:
     underlying_unit_raw: int
 
 
-def rate_after_loss(terms: Terms, loss_raw: int) -> int:
-    """What one whole token is worth once some of its backing is gone, smallest units of the underlying.
+def rate_after_loss(terms: Terms, loss_raw: int, *, minted_raw: int = 0, sample_raw: int | None = None) -> int:
+    """What some of a token is worth once backing is gone, or units came without any, smallest units of the underlying.
 
-    Where losses reach holders at once, it is what the contract answers then: the first of the kind's rules that gives
-    today's rate gives the next; where none does (a rate that an oracle sets, interest still to come), the rate falls by
-    the share of the backing that is gone. Of a token whose balances are cut instead (stETH), it is the rate of what was
-    one whole token before. Where losses wait for withdrawals, or never come, the rate is today's.
+    Where losses reach holders at once, it is what the contract answers then: the first of :data:`CONVERSIONS` that
+    gives today's answer gives the next; where none does (a rate that an oracle sets, interest still to come), the
+    answer falls with what is left behind each unit, rounded down. Of a token whose balances are cut instead (stETH), it
+    is the rate of what was one whole token before. Where losses wait for withdrawals, or never come, it is today's.
 
     Parameters
     ----------
@@ -46,22 +50,29 @@ def rate_after_loss(terms: Terms, loss_raw: int) -> int:
         The claim.
     loss_raw
         Smallest units of the underlying; more than the backing is all of it.
+    minted_raw
+        Smallest units of the token that have come to be with nothing behind them.
+    sample_raw
+        Smallest units of the token whose worth `terms.amount_raw` is, and the result; one whole token if not given.
 
     Examples
     --------
-    >>> rate_after_loss(Terms("erc4626", "at once", 1_100, 10**6, 1_100_000, 1_000, 1_000), 100_000)
+    >>> rate_after_loss(Terms("at once", 1_100, 10**6, 1_100_000, 1_000, 1_000), 100_000)
     1000
-    >>> rate_after_loss(Terms("aave", "at withdrawal", 1_000, 10**6, 10**6, 1_000, 1_000), 100_000)
+    >>> rate_after_loss(Terms("at withdrawal", 1_000, 10**6, 10**6, 1_000, 1_000), 100_000)
     1000
     """
-    if terms.losses != "at once" or not terms.supply_raw or not terms.backing_raw:
-        return terms.amount_raw
-    left = max(0, terms.backing_raw - loss_raw)
+    sample = terms.unit_raw if sample_raw is None else sample_raw
+    answer, supply, backing = terms.amount_raw, terms.supply_raw, terms.backing_raw
+    if terms.losses != "at once" or not supply or not backing or (loss_raw <= 0 and minted_raw <= 0):
+        return answer
+    left, units = max(0, backing - loss_raw), supply + minted_raw
+    # OpenZeppelin's vaults, and Morpho's, have as many more decimals than their asset as virtual shares have digits
     virtual = max(1, terms.unit_raw // terms.underlying_unit_raw)
-    for rule in (rule for kind in KINDS if kind.name == terms.kind for rule in kind.rules):
-        if int(rule(terms.unit_raw, terms.supply_raw, terms.backing_raw, virtual)) == terms.amount_raw:
-            return int(rule(terms.unit_raw, terms.supply_raw, left, virtual))
-    return terms.amount_raw * left // terms.backing_raw
+    for convert in CONVERSIONS:
+        if int(convert(sample, supply, backing, virtual)) == answer:
+            return int(convert(sample, units, left, virtual))
+    return answer * left * supply // (backing * units)
 
 
 def load(snapshot: Snapshot) -> dict[tuple[str, str], Terms]:
@@ -84,6 +95,6 @@ def _terms(row: Mapping[str, Any], units: Mapping[str, int]) -> Terms:
     for address in (row["token"], row["underlying"]):
         if address not in units:
             raise InputError(f"table {CLAIMS.name}: {address} is not in table tokens; read it with its claim")
-    columns = ("kind", "losses", "amount_raw", "supply_raw", "backing_raw")
+    columns = ("losses", "amount_raw", "supply_raw", "backing_raw")
     read = {name: row[name] for name in columns}
     return Terms(**read, unit_raw=units[row["token"]], underlying_unit_raw=units[row["underlying"]])

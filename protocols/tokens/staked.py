@@ -23,7 +23,6 @@ from protocols.tokens.kind import (
     balance,
     failed,
     numbers,
-    proportional,
 )
 
 
@@ -85,40 +84,33 @@ _OF_EXCHANGES = {
 }
 """cbETH and wbETH on Ethereum: others have an ``exchangeRate`` too."""
 
-_SHARED = (proportional,)
 KINDS = (
-    Kind(
-        "lido", "at once", addresses(wrapped="stETH") | numbers(rate="stEthPerToken"), _look_at_a_wrapper, rules=_SHARED
-    ),
+    Kind("lido", "at once", addresses(wrapped="stETH") | numbers(rate="stEthPerToken"), _look_at_a_wrapper),
     Kind(
         "lido",
         "at once",
         numbers(pooled="getTotalPooledEther", shares="getTotalShares"),
         _look_at_steth,
-        rules=_SHARED,
     ),
-    Kind("etherfi", "at once", addresses(wrapped="eETH") | numbers(rate="getRate"), _look_at_a_wrapper, rules=_SHARED),
+    Kind("etherfi", "at once", addresses(wrapped="eETH") | numbers(rate="getRate"), _look_at_a_wrapper),
     Kind(
         "etherfi",
         "at once",
         addresses(pool="liquidityPool") | numbers(shares="totalShares"),
         _look_at_eeth,
-        rules=_SHARED,
     ),
     Kind(
         "rocket_pool",
         "at once",
         numbers(rate="getExchangeRate", collateral="getTotalCollateral"),
         _look_at_reth,
-        rules=_SHARED,
     ),
-    Kind("kelp", "at once", addresses(config="lrtConfig"), _look_at_rseth, rules=_SHARED),
+    Kind("kelp", "at once", addresses(config="lrtConfig"), _look_at_rseth),
     Kind(
         "exchange_staked",
         "at once",
         numbers(rate="exchangeRate"),
         _look_at_an_exchanges,
         at=_OF_EXCHANGES,
-        rules=_SHARED,
     ),
 )

@@ -9,16 +9,13 @@ from math import ceil
 import numpy as np
 
 from protocols.oracles.kind import Part
-from protocols.tokens.shares import assets_down
+from protocols.tokens.losses import Terms, rate_after_loss
 from protocols.tokens.stakes import Stake
 from simulator.book import Book
 from simulator.losses.claims import AT_ONCE, NOTHING, Claims
 
 Reserve = tuple[int, int]
 """A market's row in the book, and a reserve's row in the market."""
-
-VIRTUAL_SHARES = tuple(10**power for power in range(19))
-"""What vaults add to their supply when they convert; which of these one adds is told by its rate at the start."""
 
 
 class Backing:
@@ -110,26 +107,26 @@ class Backing:
         """What an exchange rate that an oracle reads answers now of a token, of which `minted` times as many units as
         there were have come to be without backing.
 
-        Only the rate of a token whose issuer's losses count at once moves. A vault's is converted as it converts
-        (`protocols.tokens.shares`), where that gave its rate at the start; others fall in proportion, rounded down.
-        The rate of a token that is several claims moves only where all are on one asset, idle or in positions.
+        Only the rate of a token whose issuer's losses count at once moves, by `rate_after_loss`. The rate of a token
+        that is several claims moves only where all are on one asset, idle or in positions.
         """
         rows = self._claims.rows_of(token).tolist()
         if not rows or any(self._claims.losses[row] != AT_ONCE for row in rows):
             return part.answer_raw
-        if len({self._asset(row) for row in rows}) > 1:
+        assets = {self._asset(row) for row in rows}
+        if len(assets) > 1 or NOTHING in assets:
             return part.answer_raw
-        supply, backing = self._claims.supply_raw[rows[0]], sum(self._claims.backing_raw[row] for row in rows)
-        left = max(0, backing - sum(self._missing(row) for row in rows))
-        new = round(minted * supply)
-        if not supply or not backing or (left == backing and not new):
-            return part.answer_raw
-        if "sample_raw" in part.parameters:
-            sample = part.number("sample_raw")
-            for virtual in VIRTUAL_SHARES:
-                if assets_down(sample, supply, backing, virtual) == part.answer_raw:
-                    return int(assets_down(sample, supply + new, left, virtual))
-        return int(part.answer_raw * left * supply // (backing * (supply + new)))
+        supply, unit = self._claims.supply_raw[rows[0]], self._unit_raw(token)
+        backing = sum(self._claims.backing_raw[row] for row in rows)
+        return rate_after_loss(
+            Terms(AT_ONCE, part.answer_raw, supply, backing, unit, self._unit_raw(assets.pop())),
+            sum(self._missing(row) for row in rows),
+            minted_raw=round(minted * supply),
+            sample_raw=part.number("sample_raw") if "sample_raw" in part.parameters else None,
+        )
+
+    def _unit_raw(self, token: int) -> int:
+        return int(10 ** self._book.tokens[token].decimals)
 
     def _missing(self, claim: int) -> int:
         """What is missing of a claim's backing as its contract counts it, smallest units, rounded up: a position in a

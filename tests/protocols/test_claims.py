@@ -17,12 +17,13 @@ from chain.node import Node
 from chain.snapshot import CLAIMS, TOKENS, Market
 from chain.tables import Schema, Table
 from protocols.reading import Rows
-from protocols.tokens.kind import RULES, proportional
+from protocols.tokens.kind import proportional
 from protocols.tokens.liquidity import balancer_share, fee_liquidity
-from protocols.tokens.losses import Terms, load, rate_after_loss
+from protocols.tokens.losses import CONVERSIONS, Terms, load, rate_after_loss
 from protocols.tokens.metamorpho.tables import ALLOCATIONS, VAULTS, losses
 from protocols.tokens.pendle import principal_worth
 from protocols.tokens.reader import DEPTH, walk_claims
+from protocols.tokens.shares import assets_down
 from protocols.tokens.vault_v2 import tables as vault_v2
 from protocols.walking import walked
 from tests.chain.jsonrpc_server import Contract, FakeChain, JsonRpcServer
@@ -391,19 +392,31 @@ AMOUNTS = st.integers(1, 10**30)
 def test_a_loss_lowers_a_rate_as_the_contracts_rule_does_and_nothing_is_below_zero(
     supply: int, backing: int, loss: int, unit: int
 ) -> None:
-    for rule in RULES:
+    for rule in CONVERSIONS:
         rate = int(rule(UNIT, supply, backing, UNIT // unit))
-        terms = Terms("erc4626", "at once", rate, supply, backing, UNIT, unit)
+        terms = Terms("at once", rate, supply, backing, UNIT, unit)
         assert rate_after_loss(terms, 0) == rate
         assert 0 <= rate_after_loss(terms, loss) <= rate
-        waits = Terms("erc4626", "at withdrawal", rate, supply, backing, UNIT, unit)
+        waits = Terms("at withdrawal", rate, supply, backing, UNIT, unit)
         assert rate_after_loss(waits, loss) == rate
 
 
-def test_a_rate_of_no_rule_falls_by_the_share_that_is_lost() -> None:
-    terms = Terms("erc4626", "at once", 10**18, 10**20, 3 * 10**20, UNIT, UNIT)
+def test_a_rate_of_no_rule_falls_with_what_is_left_behind_each_unit() -> None:
+    terms = Terms("at once", 10**18, 10**20, 3 * 10**20, UNIT, UNIT)
     assert rate_after_loss(terms, 10**20) == 10**18 * 2 // 3
     assert rate_after_loss(terms, 10**21) == 0
+    # a quarter more units: four fifths of two thirds
+    assert rate_after_loss(terms, 10**20, minted_raw=25 * 10**18) == 10**18 * 8 // 15
+
+
+@given(AMOUNTS, AMOUNTS, st.integers(0, 10**31), st.integers(0, 10**31), st.integers(1, 10**24))
+def test_an_oracles_sample_is_converted_as_a_deposit_after_the_loss_would_be(
+    supply: int, backing: int, loss: int, minted: int, sample: int
+) -> None:
+    terms = Terms("at once", assets_down(sample, supply, backing, 10**12), supply, backing, UNIT, 10**6)
+    left = max(0, backing - loss)
+    after = assets_down(sample, supply + minted, left, 10**12)
+    assert rate_after_loss(terms, loss, minted_raw=minted, sample_raw=sample) == after
 
 
 def test_shares_that_are_due_to_uniswap_are_a_sixth_of_the_growth() -> None:

@@ -120,7 +120,7 @@ def test_shares_in_a_market_are_morphos(
 
 def test_a_further_loss_is_in_the_share_by_the_vaults_rule_without_a_fee_to_take(rows: dict[Schema, Rows]) -> None:
     (claim,) = of(rows, CLAIMS, "1.0")
-    names = ("kind", "losses", "amount_raw", "supply_raw", "backing_raw")
+    names = ("losses", "amount_raw", "supply_raw", "backing_raw")
     terms = Terms(**{name: claim[name] for name in names}, unit_raw=UNIT, underlying_unit_raw=10**6)
     state, loss = vault(rows, "1.0"), claim["backing_raw"] // 3
     left = claim["backing_raw"] - loss

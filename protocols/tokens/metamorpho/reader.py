@@ -15,7 +15,7 @@ from chain.calls import Call
 from protocols.lending.morpho_blue.reader import MARKET, PARAMETERS, POSITION
 from protocols.lending.morpho_blue.shares import to_assets_down
 from protocols.tokens.erc4626 import VAULT, converted, share_of
-from protocols.tokens.kind import MOST_LISTED, RULES, Found, Kind, Looking, Token, addresses, failed, numbers, or_zero
+from protocols.tokens.kind import MOST_LISTED, Found, Kind, Looking, Token, addresses, failed, numbers, or_zero
 from protocols.tokens.metamorpho.tables import ALLOCATIONS, VAULTS
 from protocols.walking import Walk
 
@@ -113,5 +113,5 @@ _GETTERS = (
 )
 KINDS = (
     Kind("metamorpho", "at withdrawal", _GETTERS | numbers(lost="lostAssets"), _look),
-    Kind("metamorpho", "at once", _GETTERS, _look, rules=RULES),
+    Kind("metamorpho", "at once", _GETTERS, _look),
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from chain.calls import Call
 from protocols.tokens.erc4626 import VAULT, converted, share_of
-from protocols.tokens.kind import MOST_LISTED, RULES, Found, Kind, Looking, Token, addresses, balance, failed, numbers
+from protocols.tokens.kind import MOST_LISTED, Found, Kind, Looking, Token, addresses, balance, failed, numbers
 from protocols.tokens.vault_v2.tables import ALLOCATIONS, VAULTS
 
 _PER_ADAPTER = 5
@@ -87,6 +87,5 @@ KINDS = (
         | {"max_rate": "maxRate()(uint64)"}
         | addresses(registry="adapterRegistry"),
         _look,
-        rules=RULES,
     ),
 )

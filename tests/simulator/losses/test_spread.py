@@ -216,8 +216,8 @@ def test_a_closed_circle_that_loses_anything_is_worth_nothing() -> None:
 # --- what contracts say -------------------------------------------------------------------------------------------
 
 
-SUPPLY, ASSETS, SAMPLE, VIRTUAL = 987_654_321_987_654_321_987, 1_012_345_678_901_234_567_891, 10**18, 10**6
-"""A vault's shares, what stands behind them, and its oracle's sample."""
+SUPPLY, ASSETS, SAMPLE, VIRTUAL = 987_654_321_987_654_321_987, 1_012_345_678_901_234_567_891, 10**18, 1
+"""A vault's shares, what stands behind them, its oracle's sample, and its virtual shares, as its decimals have them."""
 
 
 def priced_by_its_rate() -> Any:
