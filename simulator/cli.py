@@ -574,6 +574,8 @@ def _show_run(run: Run, as_json: bool) -> None:
         print(f"note: {note}")
     _print_lines(run.scenario.title or run.scenario.name, [*summary.shocks(run), *summary.headline(run)])
     _print_table("by reserve", summary.reserves(run))
+    if rows := summary.vaults(run):
+        _print_table("by vault and market, whole tokens: lost, and at risk if economic bad debt is written off", rows)
     if rows := summary.sensitivity(run):
         _print_table("sensitivity: the same with one parameter of price impact at an end of its range", rows)
         if note := summary.sensitivity_note(run):

@@ -11,7 +11,7 @@ import numpy as np
 
 from chain.errors import InputError
 from simulator.run import Run
-from simulator.summary import Line, headline, reserves, sensitivity, sensitivity_note, shocks
+from simulator.summary import Line, headline, reserves, sensitivity, sensitivity_note, shocks, vaults
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -56,6 +56,20 @@ _PAGE = """<!doctype html>
     <td class="number">{{ row.bad_debt_realised_usd | number }}</td>
     <td class="number">{{ row.bad_debt_economic_usd | number }}</td></tr>{% endfor %}
 </table>
+{% if vaults %}<h2>By vault</h2>
+<p class="note">What curated vaults lost in each of their markets, and would lose besides if economic bad debt were
+  written off; whole tokens; places in queues from 0, as in the snapshot.</p>
+<table>
+  <tr><th>vault</th><th>market</th><th>token</th><th>supplied</th><th>lost</th><th>at risk</th><th>reaches holders</th>
+      <th>cap</th><th>supply queue</th><th>withdraw queue</th><th>timelock (hours)</th></tr>
+  {% for row in vaults %}<tr><td>{{ row.vault }}</td><td>{{ row.into }}</td><td>{{ row.asset }}</td>
+    <td class="number">{{ row.supplied | number }}</td><td class="number">{{ row.lost | number }}</td>
+    <td class="number">{{ row.at_risk | number }}</td><td>{{ row.losses }}</td>
+    <td class="number">{{ row.cap | number }}</td>
+    <td class="number">{{ "" if row.supply_place is none else row.supply_place }}</td>
+    <td class="number">{{ "" if row.withdraw_place is none else row.withdraw_place }}</td>
+    <td class="number">{{ "" if row.timelock_hours is none else row.timelock_hours | number }}</td></tr>{% endfor %}
+</table>{% endif %}
 {% if sensitivity %}<h2>Sensitivity</h2>
 <p class="note">The same with one parameter of price impact at an end of what calibration leaves of it; US dollars.
   {{ sensitivity_note }}</p>
@@ -134,6 +148,7 @@ def render(run: Run, exposures: str = "") -> str:
         notes=run.notes,
         lines=lines,
         reserves=reserves(run),
+        vaults=vaults(run),
         sensitivity=sensitivity(run),
         sensitivity_note=sensitivity_note(run),
         curves=_curves(run),

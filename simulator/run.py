@@ -16,6 +16,7 @@ from chain.errors import InputError
 from chain.snapshot import Snapshot
 from chain.tables import Column, Folder, Kind, Schema, Table, read_folder
 from simulator.book import Book, Valuation, open_book, value
+from simulator.losses.vaults import VAULT_LOSSES, vault_losses
 from simulator.scenario import Scenario, scenario_from
 
 if TYPE_CHECKING:
@@ -311,7 +312,7 @@ _RECORDED = (
     *(LOSSES, MARKS, EXITS, EXIT_TIMES),
 )
 """Tables whose rows the cascade writes itself."""
-SCHEMAS = {s.name: s for s in (*_RECORDED, ACCOUNTS, RESERVES, TERMS, SENSITIVITY)}
+SCHEMAS = {s.name: s for s in (*_RECORDED, ACCOUNTS, RESERVES, VAULT_LOSSES, TERMS, SENSITIVITY)}
 
 
 @dataclass(frozen=True)
@@ -417,6 +418,7 @@ def simulate(
     tables = {schema.name: Table.from_rows(schema, getattr(record, schema.name)) for schema in _RECORDED}
     tables["accounts"] = Table.from_rows(ACCOUNTS, _account_rows(book, before, record.liquidations, record.deficits))
     tables["reserves"] = Table.from_rows(RESERVES, _reserve_rows(book, deficits, record.liquidations))
+    tables["vault_losses"] = Table.from_rows(VAULT_LOSSES, vault_losses(snapshot, book, tables["reserves"]))
     tables["terms"] = Table.from_rows(TERMS, terms.measure(terms.Observed(tables, book, basket, scenario.step_s)))
     tables["sensitivity"] = Table.from_rows(SENSITIVITY, [])
     facts = {

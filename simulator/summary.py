@@ -93,6 +93,22 @@ def reserves(run: Run) -> list[dict[str, Any]]:
     return rows
 
 
+def vaults(run: Run) -> list[dict[str, Any]]:
+    """Where curated vaults lost something or may, the largest losses first; amounts in whole tokens, timelocks in
+    hours, places in queues from 0, and what there is nothing of (no limit that was read, no place) is None."""
+    symbols, found = run.facts["symbols"], []
+    for row in run.tables["vault_losses"].rows():
+        if not row["lost_raw"] and not row["at_risk_raw"]:
+            continue
+        unit = 10 ** run.facts["decimals"][row["asset"]]
+        amounts = {name: row[f"{name}_raw"] / unit for name in ("supplied", "lost", "at_risk", "cap", "pending_cap")}
+        places = {name: None if row[name] < 0 else row[name] for name in ("supply_place", "withdraw_place")}
+        names = {name: symbols.get(row[name], row[name]) for name in ("vault", "into", "asset")}
+        hours = None if row["timelock_s"] < 0 else row["timelock_s"] / 3600
+        found.append(names | {"losses": row["losses"]} | amounts | places | {"timelock_hours": hours})
+    return sorted(found, key=lambda row: (-row["lost"], -row["at_risk"], row["vault"], row["into"]))
+
+
 def sensitivity(run: Run) -> list[dict[str, Any]]:
     """The run's headline and, below it, that at either end of each parameter's range; US dollars. Empty if skipped."""
     rows = run.tables["sensitivity"].rows()
@@ -119,6 +135,7 @@ def as_json(run: Run) -> dict[str, Any]:
         "notes": run.notes,
         "summary": [{"what": x.what, "value": x.value, "unit": x.unit, "note": x.note} for x in lines],
         "reserves": reserves(run),
+        "vaults": vaults(run),
         "terms": run.tables["terms"].rows(),
         "sensitivity": sensitivity(run),
         "sensitivity_note": sensitivity_note(run),

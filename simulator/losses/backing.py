@@ -90,9 +90,9 @@ class Backing:
         for holding in self._book.holdings:
             if holding.issuer == issuer:
                 lost += sum(
-                    -(-self._gone_raw(inner) * holding.claimed_raw // self._claims.backing_raw[inner])
+                    holding.lost(self._gone_raw(inner), self._claims.backing_raw[inner])
                     for inner in self._at_once_by.get(holding.of, ())
-                    if self._claims.underlying[inner] == underlying and self._claims.backing_raw[inner]
+                    if self._claims.underlying[inner] == underlying
                 )
         return lost
 

@@ -17,10 +17,11 @@ from chain.node import Node
 from chain.snapshot import CLAIMS, TOKENS, Market
 from chain.tables import Schema, Table
 from protocols.reading import Rows
+from protocols.tokens.allocations import NOWHERE, allocations
 from protocols.tokens.kind import proportional
 from protocols.tokens.liquidity import balancer_share, fee_liquidity
 from protocols.tokens.losses import CONVERSIONS, Terms, load, rate_after_loss
-from protocols.tokens.metamorpho.tables import ALLOCATIONS, VAULTS, losses
+from protocols.tokens.metamorpho.tables import ALLOCATIONS, VAULTS
 from protocols.tokens.pendle import principal_worth
 from protocols.tokens.reader import DEPTH, walk_claims
 from protocols.tokens.shares import assets_down
@@ -454,16 +455,50 @@ def test_a_claim_on_a_token_that_is_not_there_is_bad_input() -> None:
         load(replace(snapshot, tables={**snapshot.tables, **without}))
 
 
-def test_a_vault_loses_its_part_of_the_bad_debt_of_each_of_its_markets() -> None:
-    zero = {column.name: 0 if column.kind != "text" else "" for column in ALLOCATIONS.columns} | {"enabled": True}
-    of = {"market_supply_assets": 10**9, "market_supply_shares": 10**15, "supply_shares": 4 * 10**14}
-    names = {"0xa": "hit", "0xb": "spared", "0xc": ""}
-    rows = [zero | of | {"vault": "0xv", "id": one, "market": name} for one, name in names.items()]
-    rows.append(zero | of | {"vault": "0xw", "id": "0xa", "market": "hit", "supply_shares": 10**14})
-    snapshot = replace(snapshot_of(SHARE), tables={ALLOCATIONS.name: Table.from_rows(ALLOCATIONS, rows)})
-    assert losses(snapshot, {"hit": 10**8, "": 10**8}) == [
-        {"vault": "0xv", "market": "hit", "lost_raw": 4 * 10**7},
-        {"vault": "0xw", "market": "hit", "lost_raw": 10**7},
-    ]
-    assert losses(snapshot, {"hit": 10**12})[0]["lost_raw"] == pytest.approx(4 * 10**8, rel=1e-6), "no more than all"
-    assert losses(snapshot_of(SHARE), {"hit": 10**8}) == []
+def vaults() -> dict[str, Table]:
+    """A MetaMorpho vault in two markets, one of them not in the snapshot, and a Vault v2 with shares of it."""
+    blank = {
+        schema.name: {column.name: "" if column.kind == "text" else 0 for column in schema.columns}
+        for schema in (VAULTS, ALLOCATIONS, vault_v2.VAULTS, vault_v2.ALLOCATIONS)
+    }
+    of = {"vault": "0xv", "market_supply_assets": 10**9, "market_supply_shares": 10**15, "supply_shares": 4 * 10**14}
+    terms = {"cap_raw": 7, "pending_cap_raw": 9, "pending_at": 11, "removable_at": 13, "enabled": True}
+    first = of | terms | {"id": "0xa", "market": "hit", "supplied_raw": 4 * 10**8, "supply_place": -1}
+    second = of | terms | {"id": "0xb", "market": "", "withdraw_place": 1}
+    outer = {"vault": "0xw", "adapter": "0xd", "target": "0xv", "claimed_raw": 10**8, "cap_raw": 10**9}
+    share = {"relative_cap_wad": UNIT // 2}
+    rows = {
+        VAULTS: [{"vault": "0xv", "version": "1.0", "asset": "0xasset", "timelock_s": 3600}],
+        ALLOCATIONS: [first, second],
+        vault_v2.VAULTS: [{"vault": "0xw", "asset": "0xasset", "liquidity_adapter": "0xd", "total_assets": 10**9}],
+        vault_v2.ALLOCATIONS: [outer | share, outer | share | {"adapter": "0xe", "target": "", "claimed_raw": 0}],
+    }
+    return {s.name: Table.from_rows(s, [blank[s.name] | row for row in found]) for s, found in rows.items()}
+
+
+def test_where_vaults_have_their_money_stands_with_queue_caps_and_timelock() -> None:
+    assert allocations(snapshot_of(SHARE)) == []
+    first, second, outer, other = allocations(replace(snapshot_of(SHARE), tables=vaults()))
+    assert (first.into, first.place, first.losses, first.timelock_s) == ("hit", "0xa", "at once", 3600)
+    assert (first.cap_raw, first.pending_cap_raw, first.pending_at, first.removable_at) == (7, 9, 11, 13)
+    assert (first.supply_place, first.withdraw_place, second.withdraw_place) == (NOWHERE, 0, 1)
+    assert (outer.into, outer.supplied_raw, outer.cap_raw) == ("0xv", 10**8, 5 * 10**8)
+    assert (outer.supply_place, other.supply_place, outer.timelock_s) == (0, NOWHERE, NOWHERE)
+    assert second.stake is None
+    assert other.holding is None
+
+
+def test_a_vault_loses_its_part_of_the_bad_debt_of_its_market_and_no_more_than_all() -> None:
+    stake = allocations(replace(snapshot_of(SHARE), tables=vaults()))[0].stake
+    assert stake is not None
+    assert stake.lost(10**8) == 4 * 10**7
+    assert stake.lost(10**12) == pytest.approx(4 * 10**8, rel=1e-6)
+    assert stake.lost(0) == 0
+
+
+def test_who_holds_a_vault_loses_its_part_of_the_vaults_loss() -> None:
+    holding = allocations(replace(snapshot_of(SHARE), tables=vaults()))[2].holding
+    assert holding is not None
+    assert holding.lost(4 * 10**7, 4 * 10**8) == 10**7
+    assert holding.lost(1, 4 * 10**8) == 1
+    assert holding.lost(0, 0) == 0

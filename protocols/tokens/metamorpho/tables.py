@@ -1,10 +1,7 @@
-"""How MetaMorpho vaults lie in a snapshot, and what a vault loses by a loss in one of its markets."""
+"""How MetaMorpho vaults lie in a snapshot, and what shares lose by a loss in the market they are in."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from chain.snapshot import Snapshot
 from chain.tables import Column, Schema
 from protocols.arithmetic import Number, rule
 from protocols.lending.morpho_blue.shares import to_assets_down
@@ -56,27 +53,3 @@ def lost(shares: Number, supply_assets: Number, supply_shares: Number, bad_debt:
     """
     before = to_assets_down(shares, supply_assets, supply_shares)
     return before - to_assets_down(shares, supply_assets - bad_debt, supply_shares)
-
-
-def losses(snapshot: Snapshot, bad_debt_raw: dict[str, int]) -> list[dict[str, Any]]:
-    """What vaults lose by bad debt in their markets.
-
-    Parameters
-    ----------
-    bad_debt_raw
-        By name of the market, smallest units of what it lends.
-
-    Returns
-    -------
-    One row for each vault and market in which it loses: vault, market, lost_raw.
-    """
-    if ALLOCATIONS.name not in snapshot.tables:
-        return []
-    found = []
-    for row in snapshot.tables[ALLOCATIONS.name].rows():
-        total = row["market_supply_assets"]
-        gone = min(bad_debt_raw.get(row["market"], 0), total) if row["market"] else 0
-        amount = int(lost(row["supply_shares"], total, row["market_supply_shares"], gone))
-        if amount:
-            found.append({"vault": row["vault"], "market": row["market"], "lost_raw": amount})
-    return found
