@@ -70,6 +70,7 @@ CLAIMS = Schema(
         Column("supply_raw", "uint256", "smallest units of the token that there are"),
         Column("backing_raw", "uint256", "smallest units of the underlying that stand behind all of them"),
         Column("losses", "text", "when the issuer's losses reach holders: at once, at withdrawal, never"),
+        Column("due_at", "int64", "unix seconds from which all of it is owed; 0 for what may be had at any time"),
     ),
 )
 """What tokens are claims on; a claim on several things (a pool's share) has a row for each."""

@@ -61,11 +61,14 @@ class Claim:
         Smallest units of it for one whole token; 0 off the chain.
     backing_raw
         Smallest units of it behind all tokens; 0 off the chain.
+    due_at
+        Unix seconds from which it is owed; 0 at any time.
     """
 
     underlying: str
     amount_raw: int = 0
     backing_raw: int = 0
+    due_at: int = 0
 
 
 @dataclass(frozen=True)

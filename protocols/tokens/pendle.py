@@ -2,7 +2,7 @@
 
 PendleYieldToken.redeemPY gives SY for principal at the index, which never falls: where SY is worth less than it was,
 a principal token is worth less than one unit of the asset, at once. What it costs below that before maturity is in its
-market price, not in the claim.
+market price, not in the claim; the claim says when it falls due.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _look(token: Token) -> Looking:
     if not index:
         return None
     worth, backing = (int(principal_worth(amount, index, rate)) for amount in (token.unit_raw, token.supply_raw))
-    return Found(yt, (Claim(asset, worth, backing),))
+    return Found(yt, (Claim(asset, worth, backing, due_at=token.told["expiry"]),))
 
 
 KINDS = (Kind("pendle", "at once", addresses(sy="SY", yt="YT") | numbers(expiry="expiry"), _look),)

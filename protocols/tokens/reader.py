@@ -18,7 +18,7 @@ from protocols.tokens.kind import Found, Kind, Looking, Token
 from protocols.tokens.kinds import KINDS
 from protocols.walking import Walk, together
 
-ADAPTER = 1
+ADAPTER = 2
 """Version of the table of claims, of the tables of vaults, and of the readers that fill them."""
 
 DEPTH = 6
@@ -113,6 +113,7 @@ def _fits(found: Found) -> bool:
     """Whether a snapshot can hold what was told: tokens are anybody's to make, and may tell anything."""
     most = {"uint256": 1 << 256, "int64": 1 << 63}
     told = [(amount, "uint256") for claim in found.claims for amount in (claim.amount_raw, claim.backing_raw)]
+    told += [(claim.due_at, "int64") for claim in found.claims]
     for schema, rows in found.rows.items():
         told += [(row[c.name], c.kind) for row in rows for c in schema.columns if c.kind in most]
     return all(value < most[kind] for value, kind in told)
@@ -166,6 +167,7 @@ def _rows(tokens: Mapping[str, str], kept: Mapping[str, _Known], known: Mapping[
                     "supply_raw": supply,
                     "backing_raw": claim.backing_raw,
                     "losses": each.kind.losses,
+                    "due_at": claim.due_at,
                 }
             )
         for schema, more in each.found.rows.items():

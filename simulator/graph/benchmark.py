@@ -81,6 +81,7 @@ def _claim(sample: Snapshot, symbol: str, rate: int) -> dict[str, Any]:
         "supply_raw": supply,
         "backing_raw": supply * rate // 10**18,
         "losses": "at once",
+        "due_at": 0,
     }
 
 

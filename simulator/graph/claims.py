@@ -41,6 +41,8 @@ class Claims:
         Whole tokens that there are, and whole underlying behind all of them (NaN off the chain).
     kind, issuer, losses
         As in the table.
+    due_at
+        Unix seconds from which it is owed; 0 for at any time.
     """
 
     price_usd: FloatArray
@@ -52,6 +54,7 @@ class Claims:
     kind: Sequence[str]
     issuer: Sequence[str]
     losses: Sequence[str]
+    due_at: IntArray
 
     @cached_property
     def shares(self) -> sparse.csr_array:
@@ -126,7 +129,7 @@ def read_claims(snapshot: Snapshot, tokens: Sequence[Token], price_usd: FloatArr
     """
     if CLAIMS.name not in snapshot.tables:
         empty, nothing = np.zeros(0, dtype=np.int64), np.zeros(0)
-        return Claims(price_usd, empty, empty, nothing, nothing, nothing, (), (), ())
+        return Claims(price_usd, empty, empty, nothing, nothing, nothing, (), (), (), empty)
     table = snapshot.tables[CLAIMS.name]
     place = {token.address: row for row, token in enumerate(tokens)}
     names = table.texts("token"), table.texts("underlying")
@@ -148,6 +151,7 @@ def read_claims(snapshot: Snapshot, tokens: Sequence[Token], price_usd: FloatArr
         kind=table.texts("kind"),
         issuer=table.texts("issuer"),
         losses=table.texts("losses"),
+        due_at=np.array(table.ints("due_at"), dtype=np.int64),
     )
 
 

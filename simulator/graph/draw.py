@@ -47,6 +47,9 @@ class Draughtsman:
         tokens = self.book.tokens
         self.nodes.add("token", (token.address for token in tokens), self._symbols, [""] * len(tokens))
         claims = self.claims
+        for token, due_at in zip(claims.token.tolist(), claims.due_at.tolist(), strict=True):
+            if due_at:
+                self.nodes.due_at[token] = min(due_at, self.nodes.due_at.get(token, due_at))
         row = np.arange(len(claims.token))
         here = np.flatnonzero(claims.underlying != OFF_CHAIN)
         owed = claims.supply[here] * claims.rate[here]

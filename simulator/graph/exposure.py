@@ -37,8 +37,8 @@ class ExposureGraph:
 
     Attributes
     ----------
-    chain_id, block_number
-        Of the snapshot.
+    chain_id, block_number, timestamp
+        Of the snapshot; the timestamp is the block's, unix seconds.
     tokens
         Every token of the snapshot; rows of tokens are rows of this.
     price_usd
@@ -62,6 +62,7 @@ class ExposureGraph:
 
     chain_id: int
     block_number: int
+    timestamp: int
     tokens: Sequence[Token]
     price_usd: FloatArray
     markets: Sequence[str]
@@ -106,6 +107,7 @@ class ExposureGraph:
         return cls(
             chain_id=snapshot.chain_id,
             block_number=snapshot.block_number,
+            timestamp=snapshot.timestamp,
             tokens=book.tokens,
             price_usd=book.outside_usd,
             markets=[market.name for market in book.markets],
@@ -121,7 +123,7 @@ class ExposureGraph:
 
     @cached_property
     def network(self) -> nx.MultiDiGraph[str]:
-        """The graph in networkx. Nodes have kind, label, group and count; edges kind, token (symbol), amount (whole
+        """The graph in networkx. Nodes have what :meth:`node_frame` has; edges kind, token (symbol), amount (whole
         tokens), usd (at outside prices) and rows (table and rows of the snapshot). Keys of parallel edges are kinds,
         numbered from the second of a kind on."""
         import networkx as nx
@@ -130,8 +132,8 @@ class ExposureGraph:
             chain_id=self.chain_id, block_number=self.block_number, accounts=self.accounts
         )
         nodes, edges = self.nodes, self.edges
-        for id_, *values in zip(nodes.ids, nodes.kinds, nodes.labels, nodes.groups, nodes.counts, strict=True):
-            graph.add_node(id_, **dict(zip(("kind", "label", "group", "count"), values, strict=True)))
+        for id_, *values in zip(*nodes.columns.values(), strict=True):
+            graph.add_node(id_, **dict(zip(list(nodes.columns)[1:], values, strict=True)))
         symbols = [token.symbol for token in self.tokens]
         columns = (edges.source, edges.target, edges.kind, edges.token, edges.amount, edges.usd)
         for number, (source, target, kind, token, amount, usd) in enumerate(
@@ -147,13 +149,10 @@ class ExposureGraph:
         return graph
 
     def node_frame(self) -> pd.DataFrame:
-        """One row a node: id, kind, label, group, count."""
+        """One row a node: id, kind, label, group, count, due_at (unix seconds; 0 for what is owed at any time)."""
         import pandas as pd
 
-        nodes = self.nodes
-        return pd.DataFrame(
-            {"id": nodes.ids, "kind": nodes.kinds, "label": nodes.labels, "group": nodes.groups, "count": nodes.counts}
-        )
+        return pd.DataFrame(self.nodes.columns)
 
     def edge_frame(self) -> pd.DataFrame:
         """One row an edge: source and target (ids), kind, token (symbol), amount (whole tokens), usd (at outside

@@ -17,6 +17,7 @@ import numpy as np
 from simulator.graph.arrays import FloatArray, sums
 from simulator.graph.claims import OFF_CHAIN
 from simulator.graph.exposure import ExposureGraph
+from simulator.graph.holdings import DAY_S
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,6 +137,57 @@ def rehypothecation(graph: ExposureGraph) -> pd.DataFrame:
         "multiplier": _ratio(1.0, 1.0 - share),
     }
     return pd.DataFrame([*rows, total])
+
+
+def maturities(graph: ExposureGraph) -> pd.DataFrame:
+    """Claims that fall due, such as principal tokens, the first due first.
+
+    Returns
+    -------
+    token, underlying (symbols), issuer, due (UTC), days (until then; below 0 once it is over), supply and owed_usd (of
+    all there are, at the underlying's outside price), discount (what a token costs below what it is owed, a share of
+    that; at outside prices, which are the oracles' of the snapshot), yearly (the rate at which the discount is gone
+    when it falls due, compounded continuously; NaN once it is due, or where a token costs nothing), pledged_usd
+    (pledged by accounts, at what it costs).
+    """
+    import pandas as pd
+
+    claims, price = graph.claims, graph.price_usd
+    pledged, rows = pledged_usd(graph), []
+    for entry in np.lexsort((claims.token, claims.due_at)).tolist():
+        token, underlying, due_at = int(claims.token[entry]), int(claims.underlying[entry]), int(claims.due_at[entry])
+        if not due_at or underlying == OFF_CHAIN:
+            continue
+        owed = float(claims.rate[entry] * price[underlying])
+        days = (due_at - graph.timestamp) / DAY_S
+        ratio = _ratio(float(price[token]), owed)
+        rows.append(
+            {
+                "token": graph.tokens[token].symbol,
+                "underlying": graph.tokens[underlying].symbol,
+                "issuer": claims.issuer[entry],
+                "due": np.datetime_as_string(np.datetime64(due_at, "s"), unit="m").replace("T", " "),
+                "days": days,
+                "supply": float(claims.supply[entry]),
+                "owed_usd": float(claims.supply[entry]) * owed,
+                "discount": 1.0 - ratio,
+                "yearly": -np.log(ratio) * 365.0 / days if days > 0 and 0 < ratio < np.inf else np.nan,
+                "pledged_usd": float(pledged[token]),
+            }
+        )
+    columns = (
+        "token",
+        "underlying",
+        "issuer",
+        "due",
+        "days",
+        "supply",
+        "owed_usd",
+        "discount",
+        "yearly",
+        "pledged_usd",
+    )
+    return pd.DataFrame(rows, columns=list(columns))
 
 
 def leverage(graph: ExposureGraph) -> pd.DataFrame:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 NODE_KINDS = ("token", "market", "reserve", "pool", "issuer", "account")
 
@@ -25,6 +26,8 @@ class Nodes:
         What it belongs to: a market's name, a protocol's folder, or empty.
     counts
         Accounts that a node stands for; 1 for all other kinds.
+    due_at
+        Of tokens that are owed only from some time on, by row: unix seconds, the first where there are several.
     """
 
     ids: list[str] = field(default_factory=list)
@@ -32,9 +35,22 @@ class Nodes:
     labels: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
+    due_at: dict[int, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def columns(self) -> dict[str, Sequence[Any]]:
+        """What is said of each node, by name, its id first."""
+        return {
+            "id": self.ids,
+            "kind": self.kinds,
+            "label": self.labels,
+            "group": self.groups,
+            "count": self.counts,
+            "due_at": [self.due_at.get(row, 0) for row in range(len(self))],
+        }
 
     def add(self, kind: str, names: Iterable[str], labels: Iterable[str], groups: Iterable[str]) -> int:
         """Add nodes of one kind; returns the row of the first."""

@@ -223,6 +223,14 @@ def test_a_token_is_recognised_and_worth_what_its_contract_gives(what: str) -> N
     assert {row["losses"] for row in rows[CLAIMS] if row["token"] == A} == {when}
 
 
+@pytest.mark.parametrize("what", KINDS)
+def test_a_principal_token_is_due_at_its_maturity_and_any_other_claim_at_any_time(what: str) -> None:
+    own, others, _, _ = KINDS[what]
+    rows = walk({A: own, **others}, {address: address for address in (A, *others)})
+    due = 1_800_000_000 if "principal" in what else 0
+    assert {row["due_at"] for row in rows[CLAIMS] if row["token"] == A} <= {due}
+
+
 @pytest.mark.parametrize(("own", "pool"), [(token(18, 2 * UNIT, N_COINS=2, get_virtual_price=UNIT), A), (None, C)])
 def test_a_share_of_a_curve_pool_is_a_claim_on_each_of_its_coins(own: dict[str, Any] | None, pool: str) -> None:
     # the chain's own currency is called by an address of its own

@@ -10,7 +10,7 @@ from simulator.graph import measures
 from simulator.graph.exposure import ExposureGraph
 from simulator.graph.links import links
 from tests.simulator.books import MARKET, Account, make_snapshot
-from tests.simulator.graph.toys import Claim, Coin, Loans, Pair, Toy, snapshot_of
+from tests.simulator.graph.toys import START, YEAR_S, Claim, Coin, Loans, Pair, Toy, snapshot_of
 
 
 def graph_of(toy: Toy) -> ExposureGraph:
@@ -49,6 +49,38 @@ def test_a_chain_multiplies_its_base_by_the_sum_of_the_powers_of_its_ratio(share
     assert row(found, token="all")["multiplier"] == pytest.approx(wanted, rel=1e-9)
     depths = sum(n * share**n for n in range(links_)) / sum(share**n for n in range(links_))
     assert ether["mean_depth"] == pytest.approx(depths)
+
+
+def test_a_claim_that_falls_due_says_when_and_at_which_rate_its_discount_is_gone_by_then() -> None:
+    half_a_year = START + YEAR_S // 2
+    toy = Toy(
+        (Coin("USDe", 0.99), Coin("PT", 0.99 * np.exp(-0.04)), Coin("sUSDe", 1.2), Coin("USD", 1.0, 6)),
+        (
+            Claim("PT", "USDe", 1.0, 5_000.0, "0xyt", due_at=half_a_year),
+            Claim("sUSDe", "USDe", 1.2, 7_000.0, "0xvault"),
+        ),
+        (Loans("m", "PT", "USD", {"ann": (300.0, 0.0)}),),
+    )
+    graph = graph_of(toy)
+    (found,) = measures.maturities(graph).to_dict("records")
+    assert (found["token"], found["underlying"], found["issuer"]) == ("PT", "USDe", "0xyt")
+    assert found["days"] == 182.5
+    assert found["due"] == "2024-05-15 10:13"
+    assert found["owed_usd"] == pytest.approx(5_000.0 * 0.99)
+    assert found["discount"] == pytest.approx(1 - np.exp(-0.04), rel=1e-6)
+    assert found["yearly"] == pytest.approx(0.08, rel=1e-6)
+    assert found["pledged_usd"] == pytest.approx(300.0 * 0.99 * np.exp(-0.04), rel=1e-6)
+    due = {node: facts["due_at"] for node, facts in graph.network.nodes(data=True) if facts["due_at"]}
+    assert due == {f"token:{toy.coin('PT').address}": half_a_year}
+
+
+def test_a_claim_that_is_due_has_no_rate_and_one_that_never_falls_due_is_not_listed() -> None:
+    due = Toy((Coin("ETH", 2_000.0), Coin("PT", 1_900.0)), (Claim("PT", "ETH", 1.0, 9.0, "0xyt", due_at=START - 1),))
+    (found,) = measures.maturities(graph_of(due)).to_dict("records")
+    assert found["days"] < 0
+    assert np.isnan(found["yearly"])
+    assert found["discount"] == pytest.approx(0.05)
+    assert measures.maturities(graph_of(chain_of(0.5, 3))).empty
 
 
 def test_a_long_chain_comes_to_one_over_one_less_its_ratio() -> None:

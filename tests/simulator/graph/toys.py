@@ -40,6 +40,7 @@ class Claim:
     rate: float
     supply: float
     issuer: str
+    due_at: int = 0
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ def snapshot_of(toy: Toy) -> Snapshot:
                 "supply_raw": coins[c.token].raw(c.supply),
                 "backing_raw": coins[c.underlying].raw(c.rate * c.supply) if c.underlying else 0,
                 "losses": "at once",
+                "due_at": c.due_at,
             }
             for c in toy.claims
         ],

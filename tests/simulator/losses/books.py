@@ -57,6 +57,7 @@ def with_held(snapshot: Snapshot, held: Sequence[Held], positions: Sequence[str]
             "supply_raw": round((each.supply or _units(held, each.token)) * UNIT),
             "backing_raw": round(each.backing * UNIT),
             "losses": each.losses,
+            "due_at": 0,
         }
         for each in held
     ]
