@@ -26,6 +26,8 @@ class Allocation:
 
     Attributes
     ----------
+    table, row
+        Where the snapshot has it; rows are counted from 0.
     vault, asset
         Addresses of the vault and of the token that it lends.
     losses
@@ -49,6 +51,8 @@ class Allocation:
         What it loses by a loss of the market, or of the vault, it is in; None for neither.
     """
 
+    table: str
+    row: int
     vault: str
     asset: str
     losses: str
@@ -73,10 +77,12 @@ def allocations(snapshot: Snapshot) -> list[Allocation]:
 
 def _of_metamorpho(snapshot: Snapshot) -> Iterator[Allocation]:
     vaults = _by_vault(snapshot, VAULTS.name)
-    for row in _rows(snapshot, ALLOCATIONS.name):
+    for number, row in enumerate(_rows(snapshot, ALLOCATIONS.name)):
         vault = vaults[row["vault"]]
         terms = ("supplied_raw", "cap_raw", "pending_cap_raw", "pending_at", "removable_at")
         yield Allocation(
+            table=ALLOCATIONS.name,
+            row=number,
             vault=row["vault"],
             asset=vault["asset"],
             losses="at once" if vault["version"] == "1.0" else "at withdrawal",
@@ -92,10 +98,12 @@ def _of_metamorpho(snapshot: Snapshot) -> Iterator[Allocation]:
 
 def _of_vaults_v2(snapshot: Snapshot) -> Iterator[Allocation]:
     vaults = _by_vault(snapshot, VAULTS_V2.name)
-    for row in _rows(snapshot, ADAPTERS.name):
+    for number, row in enumerate(_rows(snapshot, ADAPTERS.name)):
         vault = vaults[row["vault"]]
         first = 0 if row["adapter"] == vault["liquidity_adapter"] else NOWHERE
         yield Allocation(
+            table=ADAPTERS.name,
+            row=number,
             vault=row["vault"],
             asset=vault["asset"],
             losses="at once",

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from simulator.graph import measures
+from simulator.graph.clearing import clearing
 from simulator.graph.exposure import Accounts, ExposureGraph
+from simulator.graph.fire_sales import fire_sales
 from simulator.graph.links import links
 from simulator.graph.loops import loops
 from simulator.graph.ranking import ranking
@@ -27,6 +29,8 @@ _TITLES = {
     "loops": "loops: the same asset supplied and owed; days at lending rates, without what tokens earn themselves",
     "links": "links between markets",
     "ranking": "whose failure costs the claim holders of others most (DebtRank)",
+    "clearing": "who is left unpaid if one pays nothing and all else clears (Eisenberg and Noe)",
+    "fire_sales": "what others lose if one market sells a hundredth of its collateral at once",
     "maturities": "claims that fall due, and what they cost below what they are owed",
     "leverage": "leverage of accounts with debt",
     "concentration": "concentration",
@@ -51,6 +55,8 @@ def tables(graph: ExposureGraph, up: str | None, down: str | None) -> dict[str, 
         "loops": loops(graph),
         "links": links(graph),
         "ranking": ranking(graph),
+        "clearing": clearing(graph),
+        "fire_sales": fire_sales(graph),
         "maturities": measures.maturities(graph),
         "leverage": measures.leverage(graph),
         "concentration": measures.concentration(graph),

@@ -16,6 +16,7 @@ from simulator.graph.claims import OFF_CHAIN, Claims
 from simulator.graph.edges import Drawing, Edges
 from simulator.graph.holdings import Holdings, Pools, Reserves
 from simulator.graph.nodes import Nodes
+from simulator.graph.placements import NONE, Placements
 
 
 @dataclass
@@ -28,6 +29,7 @@ class Draughtsman:
     reserves: Reserves
     holdings: Holdings
     pools: Pools
+    placements: Placements
 
     def draw(self, accounts: Literal["each", "pattern"]) -> tuple[Nodes, Edges]:
         """All nodes, and all edges between them."""
@@ -37,6 +39,7 @@ class Draughtsman:
         self._draw_markets()
         self._draw_pools()
         self._draw_issuers()
+        self._draw_placements()
         self._draw_accounts(accounts)
         self._draw_quotes()
         return self.nodes, self.drawing.edges()
@@ -136,6 +139,16 @@ class Draughtsman:
             amount.append(float(claims.backing[row] if underlying != OFF_CHAIN else claims.supply[row]))
         columns = np.array(target, dtype=np.int64), np.array(token, dtype=np.int64), np.array(amount)
         self._add("backs", claims.token, *columns, CLAIMS.name, np.arange(len(target)))
+
+    def _draw_placements(self) -> None:
+        """What vaults have in reserves, and of other vaults."""
+        placed = self.placements
+        node = np.array([self._issuer.get(name, NONE) for name in placed.issuer], dtype=np.int64)
+        tables, table, row = placed.sources
+        for kind, target in (("supplies", self._reserve + placed.reserve), ("backs", placed.share)):
+            some = np.flatnonzero((node != NONE) & ((placed.reserve if kind == "supplies" else placed.share) != NONE))
+            columns = (node[some], target[some], placed.token[some], placed.amount[some])
+            self.drawing.add(kind, *columns, tables, table[some], row[some])
 
     def _draw_accounts(self, accounts: Literal["each", "pattern"]) -> None:
         holdings = self.holdings

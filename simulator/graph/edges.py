@@ -10,7 +10,8 @@ wraps                 token → token that it is a claim on        underlying ow
 backs                 token → issuer, or the issuing reserve     underlying that stands behind all claims
 backs                 reserve → token                            what lies in the reserve: cash, or unlent collateral
 backs                 market → reserve                           all that the reserve's suppliers own
-supplies              account → reserve                          all that accounts with debt have supplied
+backs                 vault → token of another vault             what the vault has of it, in what both lend
+supplies              account, vault → reserve                   all that accounts with debt, and vaults, have supplied
 pledges               account → reserve                          the part of it that counts as collateral
 borrows               reserve → account                          debt with interest: the reserve loses what is not
 repaid quotes                reserve → issuer of its price (a feed)     what is in the reserve, which the feed values

@@ -19,6 +19,7 @@ from simulator.graph.draw import Draughtsman
 from simulator.graph.edges import KINDS, Edges
 from simulator.graph.holdings import Holdings, Pools, Reserves, take, take_pools
 from simulator.graph.nodes import Nodes
+from simulator.graph.placements import Placements, take_placements
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -45,7 +46,7 @@ class ExposureGraph:
         Shape (tokens,): outside price of one whole token.
     markets, protocols
         Name and protocol's folder of each market.
-    claims, reserves, holdings, pools
+    claims, reserves, holdings, pools, placements
         The figures behind the graph, the same however accounts are drawn; measures are taken from these.
     accounts
         How accounts are drawn: ``each``, a node an account, or ``pattern``, a node for all accounts that supply, pledge
@@ -71,6 +72,7 @@ class ExposureGraph:
     reserves: Reserves
     holdings: Holdings
     pools: Pools
+    placements: Placements
     accounts: Literal["each", "pattern"]
     nodes: Nodes
     edges: Edges
@@ -103,7 +105,8 @@ class ExposureGraph:
         reserves, holdings = take(snapshot, book)
         if accounts == "auto":
             accounts = "each" if len(holdings.addresses) <= MOST_ACCOUNTS else "pattern"
-        nodes, edges = Draughtsman(snapshot, book, claims, reserves, holdings, pools).draw(accounts)
+        placements = take_placements(snapshot, book, reserves)
+        nodes, edges = Draughtsman(snapshot, book, claims, reserves, holdings, pools, placements).draw(accounts)
         return cls(
             chain_id=snapshot.chain_id,
             block_number=snapshot.block_number,
@@ -116,6 +119,7 @@ class ExposureGraph:
             reserves=reserves,
             holdings=holdings,
             pools=pools,
+            placements=placements,
             accounts=accounts,
             nodes=nodes,
             edges=edges,

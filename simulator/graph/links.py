@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simulator.graph.arrays import FloatArray, IntArray, sums
+from simulator.graph.arrays import IntArray
 from simulator.graph.exposure import ExposureGraph
+from simulator.graph.fire_sales import collateral_usd
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +41,8 @@ def links(graph: ExposureGraph, owners: Mapping[str, str] | None = None) -> pd.D
     import pandas as pd
     from scipy import sparse
 
+    from simulator.contagion.fire_sales import liquidity_weighted_overlaps
+
     holdings, reserves = graph.holdings, graph.reserves
     market, token = reserves.market[holdings.reserve], reserves.token[holdings.reserve]
     who = _people(graph, owners or {})[holdings.account]
@@ -49,11 +52,10 @@ def links(graph: ExposureGraph, owners: Mapping[str, str] | None = None) -> pd.D
     owed = sparse.csr_array((holdings.debt * graph.price_usd[token], (who, market)), shape=shape)
     in_both, owed_first = sparse.csr_array(member.T @ member), sparse.csr_array(owed.T @ member)
 
-    pledged = _table(market, token, holdings.pledged * graph.price_usd[token], len(graph.markets), len(graph.tokens))
+    pledged = collateral_usd(graph)
     base = np.asarray(pledged @ graph.claims.bases)
     depth = graph.pools.depth_usd
-    weight = np.divide(1.0, depth, out=np.zeros(len(depth)), where=depth > 0)
-    overlap = (pledged * weight) @ pledged.T
+    overlap = liquidity_weighted_overlaps(pledged[:, depth > 0], depth[depth > 0])
     share = sparse.csr_array(base > 0).astype(float)
     first, second = sparse.triu(in_both + share @ share.T, k=1).nonzero()
     rows = []
@@ -92,7 +94,3 @@ def _people(graph: ExposureGraph, owners: Mapping[str, str]) -> IntArray:
     number: dict[str, int] = {}
     names = (owners.get(address, address) for address in graph.holdings.addresses)
     return np.array([number.setdefault(name, len(number)) for name in names], dtype=np.int64)
-
-
-def _table(row: IntArray, column: IntArray, values: FloatArray, rows: int, columns: int) -> FloatArray:
-    return sums(row * columns + column, values, rows * columns).reshape(rows, columns)

@@ -14,7 +14,9 @@ import numpy as np
 from chain.errors import InputError
 from simulator.graph.arrays import FloatArray, sums
 from simulator.graph.claims import OFF_CHAIN
+from simulator.graph.debts import issuers_of, placed_with
 from simulator.graph.exposure import ExposureGraph
+from simulator.graph.placements import placed
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -81,6 +83,7 @@ def exposure_matrix(graph: ExposureGraph, level: Level = "market") -> ExposureMa
         markets,
     )
     if level == "issuer":
+        elsewhere = placed(claims, graph.placements)
         for entry, issuer in enumerate(claims.issuer):
             underlying, i = int(claims.underlying[entry]), row[issuer]
             if i < markets:
@@ -93,9 +96,13 @@ def exposure_matrix(graph: ExposureGraph, level: Level = "market") -> ExposureMa
                 continue
             backing = float(claims.backing[entry] * graph.price_usd[underlying])
             equity[i] += backing
+            left = backing - float(elsewhere[entry] * graph.price_usd[underlying])
             for j in np.flatnonzero(share[underlying] > 0).tolist():
                 if i != j:
-                    exposures[i, j] += backing * share[underlying, j]
+                    exposures[i, j] += left * share[underlying, j]
+        for i, j, usd in placed_with(graph, row, issuers_of(graph, row)):
+            if i != j:
+                exposures[i, j] += usd
     kept = np.flatnonzero(equity > 0)
     return ExposureMatrix(
         sparse.csr_array(exposures)[kept][:, kept], tuple(labels[int(each)] for each in kept), equity[kept]

@@ -18,6 +18,7 @@ from simulator.graph.arrays import FloatArray, sums
 from simulator.graph.claims import OFF_CHAIN
 from simulator.graph.exposure import ExposureGraph
 from simulator.graph.holdings import DAY_S
+from simulator.graph.placements import placed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +39,7 @@ def locked_usd(graph: ExposureGraph) -> FloatArray:
         for issuer, underlying in zip(claims.issuer, claims.underlying.tolist(), strict=True)
     ]
     own = np.flatnonzero(elsewhere)
-    locked += sums(claims.underlying[own], claims.backing[own], size)
+    locked += sums(claims.underlying[own], claims.backing[own] - placed(claims, graph.placements)[own], size)
     return np.asarray(locked * graph.price_usd)
 
 

@@ -29,7 +29,10 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_measures_are_printed(here: Path) -> None:
     done = unwind("graph", "book", folder=here)
     assert done.returncode == 0, done.stderr
-    for title in ("re-pledging", "rehypothecation", "loops", "links between markets", "leverage", "concentration"):
+    for title in (
+        *("re-pledging", "rehypothecation", "loops", "links between markets", "leverage", "concentration"),
+        *("who is left unpaid", "what others lose if one market sells", "claims that fall due"),
+    ):
         assert re.search(f"^{title}", done.stdout, re.MULTILINE)
     assert "a node for each account" in done.stdout
 
@@ -42,7 +45,17 @@ def test_json_has_every_measure_and_says_how_accounts_are_drawn(here: Path) -> N
     assert ether["primary_usd"] == pytest.approx(18_000.0)
     # nine ether, eight of them owed to the vault, which owes six shares' worth to others: six are pledged on top
     assert ether["locked_usd"] == pytest.approx(18_000.0 + 12_000.0 + 2.5 * 1.5 * 2_000.0)
-    assert {"loops", "links", "leverage", "concentration", "rehypothecation"} <= found.keys()
+    assert {
+        "loops",
+        "links",
+        "leverage",
+        "concentration",
+        "rehypothecation",
+        "fire_sales",
+        "maturities",
+    } <= found.keys()
+    # who pledges a claim on a market that fails loses its lenders as much as DebtRank says
+    assert {row["failed"]: row["lost_usd"] for row in found["clearing"]}["lend-eth"] == pytest.approx(16_700.0)
 
 
 def test_what_is_hit_is_printed_with_amounts_and_paths(here: Path) -> None:
