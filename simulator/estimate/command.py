@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chain.errors import InputError
-from simulator.estimate.losses import SYSTEM
 from simulator.estimate.models.garch import GARCH
 from simulator.estimate.models.gbm import GBM
 from simulator.estimate.models.history import Bootstrap
@@ -17,6 +16,7 @@ from simulator.estimate.models.model import PriceModel
 from simulator.estimate.models.pegged import Pegged
 from simulator.estimate.models.series import Series, read_series
 from simulator.estimate.models.student import GroupedT
+from simulator.estimate.outputs import SYSTEM
 from simulator.estimate.statistics import Until
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """What a book loses on each path, by the simplest measure: economic bad debt, without liquidations.
 
 It is what debts exceed what full liquidations could recover, if nobody had liquidated before; liquidators who act in
-time make it less, and the prices that their sales move make it more. Interest is not accrued. The engine's own
-evaluation has the same form (`importance.Losses`) and can stand in its place.
+time make it less, and the prices that their sales move make it more, for which there is `simulator.paths`. Interest is
+not accrued.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from protocols import compiled
 from simulator.book import Book
 from simulator.estimate.models.model import FloatArray
 from simulator.estimate.models.pegged import DOLLAR
+from simulator.estimate.outputs import SYSTEM, Output
 
 IntArray = npt.NDArray[np.int64]
 At = Literal["worst", "end"]
-SYSTEM = "all markets"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class EconomicBadDebt:
         dollar. Accounts stand market by market; `market` has shape (accounts,).
     """
 
-    outputs: tuple[str, ...]
+    outputs: tuple[Output, ...]
     at: At
     market: IntArray
     offsets: IntArray
@@ -72,40 +72,22 @@ class EconomicBadDebt:
         InputError
             If a token that somebody owes or pledges has no price on the paths, or `follow` names what is not there.
         """
-        if at not in get_args(At):
-            raise InputError(f"bad debt is taken at the {' or the '.join(get_args(At))} of a path, not {at}")
-        columns = _columns(book, assets, follow or {})
+        check_at(at)
+        columns = columns_of(book, assets, follow or {})
         market, sizes, column, net = [], [], [], []
-        unpriced: dict[str, float] = {}
-        total = 0.0
         for row, state in enumerate(book.markets):
             exposures, tokens = state.exposures(), book.market_tokens[row]
             prices = book.outside_usd[tokens][exposures.reserve]
             counted = np.where(exposures.threshold > 0, exposures.supplied * prices, 0.0)
             # an entry that is no collateral has no bonus
             worth = counted / np.where(counted > 0, exposures.bonus, 1.0)
-            owed = exposures.debt * prices
-            at_stake = counted + owed
-            total += float(at_stake.sum())
-            own = columns[tokens][exposures.reserve]
-            for token in np.unique(tokens[exposures.reserve[(own < 0) & (at_stake > 0)]]):
-                symbol = book.tokens[int(token)].symbol
-                share = float(at_stake[tokens[exposures.reserve] == token].sum())
-                unpriced[symbol] = unpriced.get(symbol, 0.0) + share
             market.append(np.full(len(exposures.offsets) - 1, row, dtype=np.int64))
             sizes.append(np.diff(exposures.offsets))
-            column.append(np.maximum(own, 0))
-            net.append(owed - worth)
-        if unpriced:
-            largest = sorted(unpriced.items(), key=lambda item: -item[1])
-            listed = ", ".join(f"{symbol} ({amount / total:.1%})" for symbol, amount in largest)
-            raise InputError(
-                f"no price path for {listed} of what is pledged and owed; give the series these columns, or say what "
-                f"each moves with: {largest[0][0]}=ASSET for an asset of the series, {largest[0][0]}={DOLLAR} for a "
-                "price that stands still"
-            )
+            # what has no path is worth nothing here: nobody owes or pledges it
+            column.append(np.maximum(columns[tokens][exposures.reserve], 0))
+            net.append(exposures.debt * prices - worth)
         return cls(
-            outputs=(SYSTEM, *(state.name for state in book.markets)),
+            outputs=tuple(Output(name) for name in (SYSTEM, *(state.name for state in book.markets))),
             at=at,
             market=np.concatenate([*market, np.empty(0, dtype=np.int64)]),
             offsets=np.concatenate([[0], np.cumsum(np.concatenate([*sizes, np.empty(0, dtype=np.int64)]))]),
@@ -129,8 +111,29 @@ class EconomicBadDebt:
         return out
 
 
-def _columns(book: Book, assets: Sequence[str], follow: Mapping[str, str]) -> IntArray:
-    """Shape (tokens,): 0 for the dollar, 1 and on for the assets, -1 where nothing is known."""
+def check_at(at: str) -> None:
+    """Raise InputError unless bad debt can be taken there."""
+    if at not in get_args(At):
+        raise InputError(f"bad debt is taken at the {' or the '.join(get_args(At))} of a path, not {at}")
+
+
+def columns_of(book: Book, assets: Sequence[str], follow: Mapping[str, str]) -> IntArray:
+    """Which asset's price each token moves with.
+
+    Parameters
+    ----------
+    book, assets, follow
+        As `EconomicBadDebt.of` takes them.
+
+    Returns
+    -------
+    Shape (tokens,): 0 for the dollar, 1 and on for the assets, -1 where nothing is known and nobody owes or pledges it.
+
+    Raises
+    ------
+    InputError
+        As `EconomicBadDebt.of` does.
+    """
     own = {asset.lower(): place for place, asset in enumerate(assets, start=1)}
     known = {DOLLAR.lower(): 0} | own
     followed = {token.lower(): target for token, target in follow.items()}
@@ -147,7 +150,27 @@ def _columns(book: Book, assets: Sequence[str], follow: Mapping[str, str]) -> In
                 break
             if name in own:
                 out[row] = own[name]
+    _check_priced(book, out)
     return out
+
+
+def _check_priced(book: Book, columns: IntArray) -> None:
+    """Raise InputError if somebody owes or pledges a token without a column."""
+    at_stake = np.zeros(len(book.tokens))
+    for state, tokens in zip(book.markets, book.market_tokens, strict=True):
+        exposures = state.exposures()
+        pledged = np.where(exposures.threshold > 0, exposures.supplied, 0.0)
+        amounts = np.bincount(exposures.reserve, weights=pledged + exposures.debt, minlength=len(tokens))
+        np.add.at(at_stake, tokens, amounts * book.outside_usd[tokens])
+    rows = sorted(np.flatnonzero((columns < 0) & (at_stake > 0)).tolist(), key=lambda row: -at_stake[row])
+    if not rows:
+        return
+    listed = ", ".join(f"{book.tokens[row].symbol} ({at_stake[row] / at_stake.sum():.1%})" for row in rows)
+    first = book.tokens[rows[0]].symbol
+    raise InputError(
+        f"no price path for {listed} of what is pledged and owed; give the series these columns, or say what each "
+        f"moves with: {first}=ASSET for an asset of the series, {first}={DOLLAR} for a price that stands still"
+    )
 
 
 def _bad_debt(

@@ -73,7 +73,7 @@ class PriceImpact:
         self._anchored[[find(token, names, "venues.anchored") for token in rules.anchored]] = True
         self._stays = np.zeros(len(book.tokens))
         self._fades = np.zeros(len(book.tokens))
-        self._weights = _weights(book, self._sides)
+        self._weights = depth_weights(book, self._sides)
         self._start = book.outside_usd.copy()
         self._worst = np.zeros(len(book.venues))
 
@@ -158,7 +158,7 @@ def _values(venue: Venue) -> FloatArray:
     return np.zeros(len(prices)) if (prices <= 0.0).any() else -np.log(prices)
 
 
-def _weights(book: Book, sides: Sequence[list[int]]) -> list[FloatArray]:
+def depth_weights(book: Book, sides: Sequence[list[int]]) -> list[FloatArray]:
     """For each venue, its part of all that is traded of each of its tokens, by depth at the start."""
     depth = [
         np.array([book.usd(token, amount) for token, amount in zip(rows, venue.reserves_raw(), strict=True)])

@@ -15,7 +15,8 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from math import inf
+from math import inf, log
+from typing import NamedTuple
 
 from protocols.oracles.chainlink import is_auctioned
 from protocols.oracles.kind import Answer, Part
@@ -92,6 +93,15 @@ def _token(book: Book, symbol: str, preferred: int) -> int | None:
     return preferred if preferred in rows else min(rows, default=None)
 
 
+class Follower(NamedTuple):
+    """A feed, what it watches, and what the price moves by in logarithms when its answer falls by one, once whatever
+    delays or averages it has caught up: 1 in a product, -1 under a fraction, 0 where a floor holds."""
+
+    feed: Feed
+    of: Watched
+    power: float
+
+
 class Oracle:
     """What one market's oracle answers for one token.
 
@@ -125,6 +135,15 @@ class Oracle:
             self._answered = self.tree.answer_raw
         self._faults = [] if plant.own_feed else [f for f in plant.own_faults if f.kind not in _PARTICULAR]
         self._late: deque[tuple[float, int]] = deque()
+        self._leaves = plant.leaves
+
+    def followers(self) -> list[Follower]:
+        """The leaves that move, and how far the price goes with each; a leaf that it does not go with is left out."""
+        if self.tree is None:
+            return [Follower(leaf.feed, leaf.of, 1.0) for leaf in self._leaves.values()]
+        powers = _powers(self.tree, self._started, 1.0)
+        found = [Follower(leaf.feed, leaf.of, powers[part]) for part, leaf in self._leaves.items()]
+        return [follower for follower in found if follower.power != 0.0]
 
     @property
     def is_auctioned(self) -> bool:
@@ -179,6 +198,7 @@ class _Leaf(_Source):
 
     feed: Feed = field(kw_only=True)
     unit: int = field(kw_only=True)
+    of: Watched = field(kw_only=True)
     outside: Callable[[], float] = field(kw_only=True)
 
     def answer(self, now: int) -> int:
@@ -228,7 +248,7 @@ class _Plant:
     """Makes the sources of one tree.
 
     `own_feed` is set when a feed is met that watches the token itself: faults of the token then act there, below the
-    caps; otherwise they act on the finished price.
+    caps; otherwise they act on the finished price. `leaves` are those made, by the id of their part.
     """
 
     book: Book
@@ -237,6 +257,7 @@ class _Plant:
     names: frozenset[str]
     published_at: float
     own_feed: bool = False
+    leaves: dict[int, _Leaf] = field(default_factory=dict)
 
     @property
     def own_faults(self) -> list[OracleFault]:
@@ -285,7 +306,9 @@ class _Plant:
             low=float(part.parameters.get("low_raw", 0)) / unit,
             high=float(part.parameters.get("high_raw", inf)) / unit,
         )
-        return _Leaf(part.answer_raw, feed=feed, unit=unit, outside=lambda: of.price(self.book))
+        leaf = _Leaf(part.answer_raw, feed=feed, unit=unit, of=of, outside=lambda: of.price(self.book))
+        self.leaves[id(part)] = leaf
+        return leaf
 
     def _rule(self, part: Part, names: frozenset[str]) -> OracleRule:
         """The scenario's rule for the token that is priced, or for the one that is watched; what the scenario leaves
@@ -306,3 +329,27 @@ class _Plant:
                 own = float(part.parameters.get("fallback_s", 0.0))
                 told["delay_s"] += own if auction.fallback_s is None else auction.fallback_s
         return OracleRule(**told)
+
+
+_NUDGE = 1e-3
+_CAUGHT_UP_S = 365 * 86_400
+
+
+def _powers(part: Part, started: int, power: float) -> dict[int, float]:
+    """What the price moves by in logarithms with each leaf below a part, by the leaf's id, if it does so by `power`
+    with the part."""
+    kind = BY_NAME[part.kind]
+    if kind.start is None:
+        return {id(part): power}
+    answers = {role: child.answer_raw for role, child in part.children.items()}
+    # from a fresh start each time: what remembers answers has then nothing to remember but these
+    before = kind.start(part, started)(answers, started + _CAUGHT_UP_S)
+    found: dict[int, float] = {}
+    for role, child in part.children.items():
+        nudged = answers | {role: round(child.answer_raw * (1.0 - _NUDGE))}
+        after = kind.start(part, started)(nudged, started + _CAUGHT_UP_S)
+        moved = log(after / before) / log(nudged[role] / child.answer_raw) if after > 0 and before > 0 else 0.0
+        # answers are whole numbers, and powers nearly always
+        near = round(moved)
+        found |= _powers(child, started, power * (near if abs(moved - near) < 0.01 else moved))
+    return found

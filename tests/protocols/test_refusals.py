@@ -44,6 +44,7 @@ from simulator.losses.freezes import Freezes
 from simulator.losses.runs import Runs
 from simulator.losses.shocks import Contagion
 from simulator.losses.spread import Spread
+from simulator.paths.losses import PathLosses
 from simulator.run import simulate
 from tests.chain.jsonrpc_server import FakeChain, JsonRpcServer
 from tests.protocols import compound_v3_markets
@@ -67,6 +68,7 @@ from tests.vectors.__main__ import replay
 ROOT = Path(__file__).resolve().parents[2]
 WAD, RAY = 10**18, 10**27
 BOOK = {"a": Account({"ETH": 1.0}, {"USD": 1_000.0})}
+STILL = {"BTC": "USD", "USD": "USD", "DAI": "USD"}
 
 
 @dataclass(frozen=True)
@@ -442,6 +444,11 @@ def leave_a_comet() -> None:
     Runs(book, rules, Spread(book, rules, "here"), Freezes(book, rules, "here"), 60.0, "here")
 
 
+def paths_with_a_fault() -> None:
+    fault = {"tokens": ["ETH"], "kind": "stuck"}
+    PathLosses.of(open_book(make_snapshot(BOOK)), ("ETH",), make_scenario(oracles={"faults": [fault]}), follow=STILL)
+
+
 OTHERS = [
     Refusal(
         "a listed Pendle market whose SY is not one for one",
@@ -454,6 +461,7 @@ OTHERS = [
         lambda _: leave_a_comet(),
         ("here", "comet", "compound_v3"),
     ),
+    Refusal("random paths with what only single scenarios have", lambda _: paths_with_a_fault(), ("oracles.faults",)),
     Refusal("a chain whose pace is not known", lambda _: block_ms(424_242, 0), ("chain 424242",)),
     Refusal("a token whose balances are stored nowhere known", deal_what_is_stored_nowhere, (TOKEN,)),
     Refusal("a fork's market in the chain's own currency", liquidate_in_the_chains_own_currency, (SELF,)),

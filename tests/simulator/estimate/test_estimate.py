@@ -16,10 +16,11 @@ from simulator.book import open_book, value
 from simulator.cli import main
 from simulator.estimate import command
 from simulator.estimate.closed_form import OneAccount
-from simulator.estimate.losses import SYSTEM, EconomicBadDebt
+from simulator.estimate.losses import EconomicBadDebt
 from simulator.estimate.models.gbm import GBM
 from simulator.estimate.models.pegged import Pegged
 from simulator.estimate.models.student import GroupedT
+from simulator.estimate.outputs import SYSTEM
 from simulator.estimate.run import BadDebt, Sampling, distribution, estimate
 from simulator.estimate.statistics import Until
 from tests.simulator import plain
