@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -18,6 +16,7 @@ from simulator.estimate.losses import At, EconomicBadDebt
 from simulator.estimate.models.draws import Antithetic, Draws, Independent, Sobol
 from simulator.estimate.models.model import FloatArray, PriceModel
 from simulator.estimate.statistics import LEVELS, Sample, Until, convergence, measures, row
+from simulator.scheduling import Pool, pool
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -168,20 +167,22 @@ def distribution(
     """
     draws = _draws(sampling, seed, paths)
     tilt = None
-    if sampling == "importance":
-        # pilot runs must not share their numbers with the estimate
-        pilot = int(np.random.SeedSequence([seed, 1]).generate_state(1, np.uint64)[0])
-        each = max(1_000, min(10_000, 4 * _NUMBERS // max(model.dimension, 1)))
-        tilt = choose_tilt(model, losses, pilot, level=until.level if until else max(LEVELS), paths=each)
     found, weights = np.empty((paths, len(outputs))), np.empty(paths)
     done, met = 0, None
-    for size in _looks(paths, draws, until):
-        _fill(model, losses, draws, tilt, (done, size), (found, weights), workers, progress)
-        done = size
-        if until is not None:
-            met = until.met(Sample(found[:done, 0].copy(), weights[:done], draws.cluster, draws.replicate))
-            if met:
-                break
+    with pool(workers) as doers:
+        if sampling == "importance":
+            # pilot runs must not share their numbers with the estimate
+            pilot = int(np.random.SeedSequence([seed, 1]).generate_state(1, np.uint64)[0])
+            each = max(1_000, min(10_000, 4 * _NUMBERS // max(model.dimension, 1)))
+            tilt = choose_tilt(model, losses, pilot, level=until.level if until else max(LEVELS), paths=each)
+        work = _Work(model, losses, draws, tilt)
+        for size in _looks(paths, draws, until):
+            _fill(work, (done, size), (found, weights), doers, progress)
+            done = size
+            if until is not None:
+                met = until.met(Sample(found[:done, 0].copy(), weights[:done], draws.cluster, draws.replicate))
+                if met:
+                    break
     facts = {
         "model": type(model).__name__,
         "assets": list(model.assets),
@@ -222,36 +223,46 @@ def _looks(paths: int, draws: Draws, until: Until | None) -> list[int]:
     return looks
 
 
+@dataclass(frozen=True)
+class _Work:
+    """What the chunks of an estimate have in common."""
+
+    model: PriceModel
+    losses: Losses
+    draws: Draws
+    tilt: Tilt | None
+
+
+def _chunk(work: _Work, span: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
+    """Losses and weights of the paths of a span; shapes (paths, outputs) and (paths,)."""
+    first, end = span
+    prices, weights = sample_paths(work.model, work.draws, first, end - first, work.tilt)
+    return work.losses(prices), weights
+
+
 def _fill(
-    model: PriceModel,
-    losses: Losses,
-    draws: Draws,
-    tilt: Tilt | None,
+    work: _Work,
     span: tuple[int, int],
     out: tuple[FloatArray, FloatArray],
-    workers: int | None,
+    doers: Pool,
     progress: Callable[[int, int], None] | None,
 ) -> None:
     """Losses and weights of the paths of a span, chunk by chunk."""
-    count = os.cpu_count() or 1 if workers is None else workers
-    if count < 1:
-        raise InputError(f"the number of workers must be 1 or more, not {count}")
-    first, end = span
+    start, end = span
     found, weights = out
-    size = max(1, min(_NUMBERS // max(model.dimension, 1), -(-(end - first) // (4 * count))))
+    size = max(1, min(_NUMBERS // max(work.model.dimension, 1), -(-(end - start) // (4 * doers.threads))))
+    spans = [(first, min(first + size, end)) for first in range(start, end, size)]
+    done = start
 
-    def chunk(at: int) -> int:
-        stop = min(at + size, end)
-        prices, weights[at:stop] = sample_paths(model, draws, at, stop - at, tilt)
-        found[at:stop] = losses(prices)
-        return stop - at
+    def keep(place: int, result: tuple[FloatArray, FloatArray]) -> None:
+        nonlocal done
+        first, stop = spans[place]
+        found[first:stop], weights[first:stop] = result
+        done += stop - first
+        if progress is not None:
+            progress(done, len(weights))
 
-    # the first alone: it compiles
-    done = first + chunk(first)
-    with ThreadPoolExecutor(count) as pool:
-        for finished in pool.map(chunk, range(first + size, end, size)):
-            if progress is not None:
-                progress(done, len(weights))
-            done += finished
-    if progress is not None:
-        progress(end, len(weights))
+    # the first here and alone: it compiles, and works out what a model keeps
+    keep(0, _chunk(work, spans[0]))
+    for place, result in doers.map(_chunk, spans[1:], work):
+        keep(place + 1, result)
