@@ -17,5 +17,9 @@ class ReorgError(NodeError):
     """The chain changed under a read that was pinned to one block."""
 
 
+class ClusterError(UnwindError):
+    """A cluster is unreachable, has lost its workers, or runs other software than this machine."""
+
+
 class UnsupportedError(UnwindError):
     """A protocol, version, token or mechanism that is not modelled; never guessed at."""

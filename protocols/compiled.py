@@ -24,7 +24,7 @@ _known: set[Callable[..., Any]] = set()
 def source_hash() -> str:
     """Hash of every Python source of the packages that hold rules and compiled loops."""
     root = Path(__file__).resolve().parent.parent
-    digest = hashlib.sha256(sys.version.encode())
+    digest = hashlib.sha256()
     for package in _PACKAGES:
         for path in sorted((root / package).rglob("*.py")):
             digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
@@ -35,7 +35,7 @@ def source_hash() -> str:
 def numba() -> Any:
     """The numba module, its cache placed where it can be written and where no stale rule survives."""
     chosen = os.environ.get("NUMBA_CACHE_DIR")
-    name = source_hash()
+    name = f"{source_hash()}-{hashlib.sha256(sys.version.encode()).hexdigest()[:8]}"
     if chosen is None or Path(chosen).name != name:
         from platformdirs import user_cache_path
 

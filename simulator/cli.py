@@ -324,6 +324,9 @@ def stress(
     until: Annotated[
         str | None, typer.Option(help="es99=5%: stop once the 99 % expected shortfall is known within 5 %.")
     ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="tcp://HOST:PORT of a Dask scheduler whose workers do the paths.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """What if these prices moved by so much; or, with --paths, as a model says they may?"""
@@ -339,7 +342,8 @@ def stress(
         with progress_bars() as part:
             found = command.run(
                 snapshot, model=model, series=series, paths=paths, horizon=horizon, follow=follow or [], peg=peg or [],
-                stop=until, workers=workers, progress=part("paths"), seed=seed, sampling=sampling, at=at,
+                stop=until, workers=workers, scheduler=scheduler, progress=part("paths"), seed=seed, sampling=sampling,
+                at=at,
             )  # fmt: skip
         _show_estimate(found, as_json)
         return
@@ -550,10 +554,10 @@ def _show_estimate(found: BadDebt, as_json: bool) -> None:
 
     statistics, convergence = _records(found.statistics()), _records(found.convergence())
     if as_json:
-        facts = {**found.facts, "met": found.met, "notes": command.NOTES}
+        facts = {**found.facts, "met": found.met, "notes": command.notes(found)}
         print(json.dumps({**facts, "statistics": statistics, "convergence": convergence}, indent=2))
         return
-    for note in command.NOTES:
+    for note in command.notes(found):
         print(f"note: {note}")
     print(command.headline(found))
     _print_table("bad debt, US dollars, with 95 % intervals", command.shown(statistics))

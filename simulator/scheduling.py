@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -27,10 +27,15 @@ class Pool(Protocol):
     ----------
     threads
         Items that are done at once.
+    processors
+        Types of the processors that have done work.
     """
 
     @property
     def threads(self) -> int: ...
+
+    @property
+    def processors(self) -> set[str]: ...
 
     def map(
         self, function: Callable[[Shared, Item], Result], items: Sequence[Item], shared: Shared
@@ -64,6 +69,11 @@ class Threads:
         if self.threads < 1:
             raise InputError(f"the number of workers must be 1 or more, not {self.threads}")
 
+    @property
+    def processors(self) -> set[str]:
+        """That of this machine."""
+        return {processor()}
+
     def map(
         self, function: Callable[[Shared, Item], Result], items: Sequence[Item], shared: Shared
     ) -> Iterator[tuple[int, Result]]:
@@ -77,17 +87,41 @@ class Threads:
             pool.shutdown(cancel_futures=True)
 
 
-def pool(workers: int | None = None) -> AbstractContextManager[Pool]:
+@contextmanager
+def pool(workers: int | None = None, scheduler: str | None = None) -> Iterator[Pool]:
     """Those who do the work while the context lasts.
 
     Parameters
     ----------
     workers
-        Threads; as many as there are processors if absent.
+        Threads of this process; as many as there are processors if absent.
+    scheduler
+        Address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``, whose workers do it instead.
 
     Raises
     ------
     InputError
-        If there are none.
+        If there are no threads, or both are given, or Dask is not installed.
+    ClusterError
+        If no scheduler answers there, or it has no workers.
     """
-    return nullcontext(Threads(os.cpu_count() or 1 if workers is None else workers))
+    if scheduler is None:
+        yield Threads(os.cpu_count() or 1 if workers is None else workers)
+        return
+    if workers is not None:
+        raise InputError("the workers of a cluster are those that it has; leave the number out")
+    try:
+        from simulator.cluster import connected
+    except ModuleNotFoundError as error:
+        if error.name not in ("dask", "distributed"):
+            raise
+        raise InputError("work is spread over machines by Dask: pip install 'unwind-defi[cluster]'") from None
+    with connected(scheduler) as cluster:
+        yield cluster
+
+
+def processor() -> str:
+    """This machine's type of processor, as LLVM calls what it compiles for, such as ``znver3``."""
+    from llvmlite.binding import get_host_cpu_name
+
+    return str(get_host_cpu_name())

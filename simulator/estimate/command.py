@@ -150,6 +150,13 @@ def shown(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{**row, "enough": "" if row["enough"] else "too few"} for row in rows]
 
 
+def notes(found: BadDebt) -> list[str]:
+    """What a reader of the estimate has to know."""
+    processors = found.facts["processors"]
+    mixed = f"done by processors of several types ({', '.join(processors)}): on one type figures differ, within 1e-9"
+    return [*NOTES, *([mixed] if len(processors) > 1 else [])]
+
+
 def headline(found: BadDebt) -> str:
     """What was estimated from what."""
     facts = found.facts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import pytest
@@ -37,5 +38,15 @@ def test_a_failure_is_raised_as_it_was_and_stops_what_has_not_begun() -> None:
 
 
 def test_no_workers_are_refused() -> None:
-    with pytest.raises(InputError, match="workers must be 1 or more, not 0"):
-        pool(0)
+    with pytest.raises(InputError, match="workers must be 1 or more, not 0"), pool(0):
+        pass
+
+
+def test_without_dask_what_to_install_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "simulator.cluster", raising=False)
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with (
+        pytest.raises(InputError, match=r"pip install 'unwind-defi\[cluster\]'"),
+        pool(scheduler="tcp://127.0.0.1:8786"),
+    ):
+        pass
