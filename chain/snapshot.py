@@ -75,7 +75,19 @@ CLAIMS = Schema(
 )
 """What tokens are claims on; a claim on several things (a pool's share) has a row for each."""
 
-SHARED = (TOKENS, ORACLES, ORACLE_PARTS, CLAIMS)
+OWNERS = Schema(
+    "owners",
+    ("account", "owner"),
+    (
+        Column("account", "text", "address of an account that is a contract, or of an owner that is one"),
+        Column("owner", "text", "address of an owner of it"),
+        Column("kind", "text", "safe, ds_proxy, or ownable: whatever else says who its owner is"),
+        Column("threshold", "int64", "owners whose signatures it takes; 1 for one owner"),
+    ),
+)
+"""Who owns accounts that are contracts; one with several owners has a row for each."""
+
+SHARED = (TOKENS, ORACLES, ORACLE_PARTS, CLAIMS, OWNERS)
 _REQUIRED = (TOKENS, ORACLES)
 
 

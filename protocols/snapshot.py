@@ -12,12 +12,13 @@ from chain.blocks import block_at
 from chain.deployments import Deployment, load_deployments
 from chain.errors import InputError
 from chain.node import Block, Node, Progress
-from chain.snapshot import CLAIMS, ORACLE_PARTS, ORACLES, TOKENS, Market, Snapshot
+from chain.snapshot import CLAIMS, ORACLE_PARTS, ORACLES, OWNERS, TOKENS, Market, Snapshot
 from chain.tables import Schema, Table
 from protocols import registry
 from protocols.catalogue import reader_caveat
 from protocols.oracles.reader import walk_trees
 from protocols.oracles.tables import rows as part_rows
+from protocols.owners import accounts_of, walk_owners
 from protocols.reading import Reading, Rows
 from protocols.tokens import reader as claims
 from protocols.walking import beside, walked
@@ -131,7 +132,7 @@ def take_snapshot(
     tokens = sorted({row["token"] for reading in readings for row in reading.rows[TOKENS]})
     readings += [_read(node, pinned, d, tokens, progress) for d in chosen if d.family == "amm"]
     markets = tuple(market for reading in readings for market in reading.markets)
-    readings.append(_read_sources_and_claims(node, pinned, readings, markets, chosen))
+    readings.append(_read_beside(node, pinned, readings, markets, chosen))
     node.check_unchanged(pinned)
     unverified = dict.fromkeys(reader_caveat(market.protocol, market.version) for market in markets)
     return Snapshot(
@@ -163,17 +164,19 @@ def _read(
     return reading
 
 
-def _read_sources_and_claims(
+def _read_beside(
     node: Node, block: Block, readings: Sequence[Reading], markets: Sequence[Market], chosen: Sequence[Deployment]
 ) -> Reading:
-    """What prices are made of and what tokens are claims on: both are walked over side by side, to share requests."""
+    """What prices are made of, what tokens are claims on, and who owns accounts: all are walked over side by side, to
+    share requests."""
     feeds = sorted({row["feed"] for reading in readings for row in reading.rows.get(ORACLES, ())})
     tokens = {row["token"]: row["symbol"] for reading in readings for row in reading.rows.get(TOKENS, ())}
     native = next((d.addresses[WRAPPED_NATIVE] for d in chosen if WRAPPED_NATIVE in d.addresses), "")
     sources, claimed = walk_trees(block, feeds), claims.walk_claims(block.chain_id, tokens, markets, native)
-    trees, rows = walked(node, block, beside(sources, claimed))
+    accounts = accounts_of((schema.key, rows) for reading in readings for schema, rows in reading.rows.items())
+    (trees, rows), owners = walked(node, block, beside(beside(sources, claimed), walk_owners(accounts)))
     parts = [row for feed, tree in trees.items() for row in part_rows(feed, tree)]
-    return Reading((), {ORACLE_PARTS: parts, **rows})
+    return Reading((), {ORACLE_PARTS: parts, **rows, OWNERS: owners})
 
 
 def _tables(readings: Sequence[Reading]) -> dict[str, Table]:
@@ -183,7 +186,7 @@ def _tables(readings: Sequence[Reading]) -> dict[str, Table]:
         for schema, more in reading.rows.items():
             rows.setdefault(schema, []).extend(more)
     rows[TOKENS] = list({row["token"]: row for row in rows[TOKENS]}.values())
-    keep = {TOKENS, ORACLES, CLAIMS}
+    keep = {TOKENS, ORACLES, CLAIMS, OWNERS}
     return {
         schema.name: Table.from_rows(
             schema, sorted(found, key=lambda row: [row[name] for name in schema.key]) if schema in keep else found

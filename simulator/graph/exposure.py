@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from simulator.graph.draw import Draughtsman
 from simulator.graph.edges import KINDS, Edges
 from simulator.graph.holdings import Holdings, Pools, Reserves, take, take_pools
 from simulator.graph.nodes import Nodes
+from simulator.graph.owners import people
 from simulator.graph.placements import Placements, take_placements
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class ExposureGraph:
         Name and protocol's folder of each market.
     claims, reserves, holdings, pools, placements
         The figures behind the graph, the same however accounts are drawn; measures are taken from these.
+    owners
+        Whom accounts count as that somebody else owns, as :func:`simulator.graph.owners.people` has it.
     accounts
         How accounts are drawn: ``each``, a node an account, or ``pattern``, a node for all accounts that supply, pledge
         and owe in the same reserves.
@@ -73,6 +76,7 @@ class ExposureGraph:
     holdings: Holdings
     pools: Pools
     placements: Placements
+    owners: Mapping[str, str]
     accounts: Literal["each", "pattern"]
     nodes: Nodes
     edges: Edges
@@ -120,6 +124,7 @@ class ExposureGraph:
             holdings=holdings,
             pools=pools,
             placements=placements,
+            owners=people(snapshot),
             accounts=accounts,
             nodes=nodes,
             edges=edges,

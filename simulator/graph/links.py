@@ -21,8 +21,8 @@ def links(graph: ExposureGraph, owners: Mapping[str, str] | None = None) -> pd.D
     Parameters
     ----------
     owners
-        The owner of accounts that are proxies or Safes, by address; such accounts are counted as their owners.
-        Snapshots hold no such table, so that without this every address counts for itself.
+        The owner of accounts that are proxies or Safes, by address; such accounts are counted as their owners. What
+        the snapshot's table `owners` says, if not given; other accounts count for themselves.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def links(graph: ExposureGraph, owners: Mapping[str, str] | None = None) -> pd.D
 
     holdings, reserves = graph.holdings, graph.reserves
     market, token = reserves.market[holdings.reserve], reserves.token[holdings.reserve]
-    who = _people(graph, owners or {})[holdings.account]
+    who = _people(graph, graph.owners if owners is None else owners)[holdings.account]
     shape = int(who.max(initial=-1)) + 1, len(graph.markets)
     member = sparse.csr_array((np.ones(len(who)), (who, market)), shape=shape)
     member.data[:] = 1.0

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from chain.snapshot import OWNERS
+from chain.tables import Table
 from simulator.graph import measures
 from simulator.graph.exposure import ExposureGraph
 from simulator.graph.links import links
@@ -187,3 +191,20 @@ def test_proxies_count_as_their_owners() -> None:
     found = row(links(graph_of(TWO), {"proxy": "bob"}), market="eth", other="steth")
     assert found["accounts"] == 2
     assert found["accounts_usd"] == pytest.approx(15_200.0)
+
+
+def test_who_owns_proxies_and_safes_stands_in_the_snapshot() -> None:
+    def owned(*rows: tuple[str, str, int]) -> ExposureGraph:
+        columns = ("account", "owner", "threshold")
+        named = [dict(zip(columns, row_, strict=True)) | {"kind": "any"} for row_ in rows]
+        snapshot = snapshot_of(TWO)
+        tables = dict(snapshot.tables) | {OWNERS.name: Table.from_rows(OWNERS, named)}
+        return ExposureGraph.of(replace(snapshot, tables=tables))
+
+    assert row(links(owned(("proxy", "safe", 1), ("safe", "bob", 1))), market="eth", other="steth")["accounts"] == 2
+    # one of bob's people is not bob
+    apart = owned(("proxy", "bob", 2), ("proxy", "eve", 2))
+    assert apart.owners == {"proxy": "2 of bob, eve"}
+    assert row(links(apart), market="eth", other="steth")["accounts"] == 1
+    # nor is anybody behind those who own each other
+    assert owned(("a", "b", 1), ("b", "a", 1)).owners == {"a": "a", "b": "b"}
