@@ -305,8 +305,12 @@ def stress(
     workers: Workers = None,
     sensitivity: Sensitivity = True,
     paths: Annotated[
-        int | None, typer.Option(min=1, help="Instead of a shock: economic bad debt over so many random price paths.")
+        int | None,
+        typer.Option(min=1, help="Instead of a shock: bad debt, volume and profit over so many random price paths."),
     ] = None,
+    without_liquidations: Annotated[
+        bool, typer.Option("--without-liquidations", help="With --paths: bad debt if nobody acts on the way.")
+    ] = False,
     model: Annotated[str, typer.Option(help="Of paths: gbm, t, garch, merton or bootstrap.")] = "t",
     series: Annotated[
         Path | None, typer.Option(help="Prices that the model is fitted to: CSV or Parquet, time and a column a token.")
@@ -342,8 +346,8 @@ def stress(
         with progress_bars() as part:
             found = command.run(
                 snapshot, model=model, series=series, paths=paths, horizon=horizon, follow=follow or [], peg=peg or [],
-                stop=until, workers=workers, scheduler=scheduler, progress=part("paths"), seed=seed, sampling=sampling,
-                at=at,
+                stop=until, like=like, haircut=haircut, liquidations=not without_liquidations, workers=workers,
+                scheduler=scheduler, progress=part("paths"), seed=seed, sampling=sampling, at=at,
             )  # fmt: skip
         _show_estimate(found, as_json)
         return
@@ -560,7 +564,8 @@ def _show_estimate(found: BadDebt, as_json: bool) -> None:
     for note in command.notes(found):
         print(f"note: {note}")
     print(command.headline(found))
-    _print_table("bad debt, US dollars, with 95 % intervals", command.shown(statistics))
+    for title, rows in command.tables(statistics):
+        _print_table(title, rows)
     _print_table(
         f"convergence, {found.outputs[0]}: 99 % value at risk and expected shortfall", command.shown(convergence)
     )

@@ -78,12 +78,24 @@ def shock_scenario(
         tokens, factor = parse_shock(text)
         paths.append({"tokens": tokens, "seconds": [0.0, arrival], "values": [1.0, factor]})
     content: dict[str, Any] = {"name": "shock " + " ".join(shocks), "steps": steps, "step_s": step_s, "prices": paths}
-    if like is not None:
-        base = load_scenario(like).model_dump(mode="json")
-        content |= {part: base[part] for part in ("oracles", "liquidators", "venues")}
-    if haircut is not None:
-        content["liquidators"] = content.get("liquidators", {}) | {"sell": "outside", "outside_haircut": haircut}
+    base = behaviour(like, haircut)
+    if base is not None:
+        # what a scenario leaves open stays open
+        given = base.model_dump(mode="json", exclude_unset=True)
+        content |= {part: given[part] for part in ("oracles", "liquidators", "venues") if part in given}
     return scenario_from(content, "stress")
+
+
+def behaviour(like: str | None, haircut: float | None) -> Scenario | None:
+    """A scenario whose oracles, liquidators and venues are to be used; None for defaults. `shock_scenario` has the
+    parameters, and raises."""
+    if like is None and haircut is None:
+        return None
+    base = Scenario(name="defaults", step_s=60.0, steps=1) if like is None else load_scenario(like)
+    if haircut is None:
+        return base
+    selling = base.liquidators.model_copy(update={"sell": "outside", "outside_haircut": haircut})
+    return base.model_copy(update={"liquidators": selling})
 
 
 def stress(

@@ -16,7 +16,7 @@ from simulator.estimate.models.model import PriceModel
 from simulator.estimate.models.pegged import Pegged
 from simulator.estimate.models.series import Series, read_series
 from simulator.estimate.models.student import GroupedT
-from simulator.estimate.outputs import SYSTEM
+from simulator.estimate.outputs import BAD_DEBT
 from simulator.estimate.statistics import Until
 
 if TYPE_CHECKING:
@@ -29,10 +29,12 @@ MODELS: Mapping[str, Callable[[Series, int], PriceModel]] = {
     "merton": Merton.fit,
     "bootstrap": Bootstrap.fit,
 }
-NOTES = (
-    "economic bad debt if nobody liquidates before: what debts exceed what full liquidations would recover then; "
-    "no interest, no price impact",
+_BAD_DEBT = "economic bad debt: what debts exceed what full liquidations would recover then, at outside prices"
+LIQUIDATED = (
+    f"{_BAD_DEBT}; of accounts as liquidators left them, who sold what they took and moved prices by it",
+    "liquidated volume and liquidators' profit are of the whole path",
 )
+FROZEN = (f"{_BAD_DEBT}; nobody liquidates before, no interest, no price impact",)
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 _UNTIL = re.compile(r"es(\d+(?:\.\d+)?)\s*=\s*(\d+(?:\.\d+)?)\s*%")
@@ -114,6 +116,9 @@ def run(
     follow: Sequence[str],
     peg: Sequence[str],
     stop: str | None,
+    like: str | None,
+    haircut: float | None,
+    liquidations: bool,
     workers: int | None,
     progress: Callable[[int, int], None],
     **options: Any,
@@ -126,6 +131,10 @@ def run(
         If an option is malformed, or the series or the snapshot is not as it should be.
     """
     from simulator.estimate.run import estimate
+    from simulator.stress import behaviour
+
+    if not liquidations and (like is not None or haircut is not None):
+        raise InputError("--without-liquidations goes with neither --like nor --haircut; leave them out")
 
     if series is None:
         raise InputError("--paths takes its parameters from your own prices; give --series FILE")
@@ -137,16 +146,50 @@ def run(
         paths,
         follow=pairs("--follow", follow),
         until=rule,
+        liquidations=liquidations,
+        like=behaviour(like, haircut),
         workers=workers,
         progress=progress,
         **options,
     )
 
 
+def notes(found: BadDebt) -> tuple[str, ...]:
+    """What a reader of the result must know."""
+    return LIQUIDATED if found.facts["liquidations"] else FROZEN
+
+
+def tables(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Statistics as a person reads them: every one by market, measure by measure, and some of bad debt by reserve.
+
+    Returns
+    -------
+    Title and rows of each table.
+    """
+    made = []
+    for measure in dict.fromkeys(row["measure"] for row in rows):
+        own = [row for row in rows if row["measure"] == measure and row["by"] in ("all", "market")]
+        # of a single market no sum as well
+        alone = len({row["of"] for row in own}) == 2
+        kept = [row for row in own if not (alone and row["by"] == "all")]
+        made.append((f"{measure}, US dollars, with 95 % intervals", [_in_words(row, "market") for row in kept]))
+    for by, what in (("debt", "what is owed"), ("collateral", "what was pledged")):
+        own = [row for row in rows if row["measure"] == BAD_DEBT and row["by"] == by]
+        kept = [row for row in own if row["name"] == "mean" or (row["name"], row["level"]) == _OF_RESERVES]
+        made.append((f"{BAD_DEBT} by {what}, US dollars", [_in_words(row, "reserve") for row in kept]))
+    return [(title, rows_of) for title, rows_of in made if rows_of]
+
+
+_OF_RESERVES = ("expected shortfall", 0.99)
+_WHAT = ("output", "measure", "by", "of")
+
+
+def _in_words(row: Mapping[str, Any], what: str) -> dict[str, Any]:
+    return {what: row["of"]} | shown([{name: value for name, value in row.items() if name not in _WHAT}])[0]
+
+
 def shown(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows as a person reads them: whether a sample is enough in words, and of a single market no sum as well."""
-    outputs = {row.get("output") for row in rows}
-    rows = [row for row in rows if len(outputs) != 2 or row["output"] != SYSTEM]
+    """Rows with whether a sample is enough in words."""
     return [{**row, "enough": "" if row["enough"] else "too few"} for row in rows]
 
 

@@ -1,4 +1,5 @@
-"""The estimate: how bad debt is distributed over the paths of a model, and how well that is known."""
+"""The estimate: how bad debt, liquidated volume and liquidators' profit are distributed over the paths of a model, and
+how well that is known."""
 
 from __future__ import annotations
 
@@ -15,29 +16,35 @@ from simulator.estimate.importance import Losses, Tilt, choose_tilt, sample_path
 from simulator.estimate.losses import At, EconomicBadDebt
 from simulator.estimate.models.draws import Antithetic, Draws, Independent, Sobol
 from simulator.estimate.models.model import FloatArray, PriceModel
+from simulator.estimate.outputs import Output
 from simulator.estimate.statistics import LEVELS, Sample, Until, convergence, measures, row
 from simulator.scheduling import Pool, pool, processor
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simulator.paths.losses import PathLosses
+    from simulator.scenario import Scenario
+
 Sampling = Literal["independent", "antithetic", "sobol", "importance"]
 REPLICATES = 16
 """Of Sobol points, for the error; Student's t with 15 degrees of freedom is 9 % wider than the normal interval."""
 _NUMBERS = 2**21
 """Uniform numbers of the paths that are held at once by a worker, 16 MiB."""
+_ALONE = 16
+"""Paths that are done before the rest is shared out among workers."""
 _FIRST_LOOK = 1_000
 """Paths below which the stop rule is not asked."""
 
 
 @dataclass(frozen=True)
 class BadDebt:
-    """Bad debt on every path, and what it says of the distribution.
+    """Bad debt, and what else is measured, on every path, and what it says of the distribution.
 
     Attributes
     ----------
     outputs
-        What the columns are: all markets together, then each.
+        What the columns are; the first is the bad debt of all markets together.
     losses_usd
         Shape (paths, outputs).
     weights
@@ -66,14 +73,18 @@ class BadDebt:
         return Sample(np.ascontiguousarray(column), self.weights, self.cluster, self.replicate)
 
     def statistics(self, confidence: float = 0.95) -> pd.DataFrame:
-        """Every statistic of every output, US dollars; columns output, and those of `statistics.Estimate`."""
+        """Every statistic of every output, US dollars; columns output, then measure, by and of, as `outputs.Output` has
+        them, and those of `statistics.Estimate`."""
         import pandas as pd
 
-        rows = [
-            {"output": output} | row(one)
-            for output in self.outputs
-            for one in measures(self.sample(output), confidence)
-        ]
+        # of many isolated markets, most lose nothing on any path
+        nothing = measures(replace(self.sample(self.outputs[0]), losses=np.zeros(len(self.weights))), confidence)
+        rows = []
+        for column, name in enumerate(self.outputs):
+            output = name if isinstance(name, Output) else Output(name)
+            what = {"output": str(output), "measure": output.measure, "by": output.by, "of": output.of}
+            found = measures(self.sample(name), confidence) if self.losses_usd[:, column].any() else nothing
+            rows += [what | row(one) for one in found]
         return pd.DataFrame(rows)
 
     def convergence(self, output: str | None = None, level: float = 0.99) -> pd.DataFrame:
@@ -92,12 +103,14 @@ def estimate(
     sampling: Sampling = "independent",
     follow: Mapping[str, str] | None = None,
     at: At = "worst",
+    liquidations: bool = True,
+    like: Scenario | None = None,
     until: Until | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> BadDebt:
-    """Economic bad debt of a snapshot's book over random price paths.
+    """Bad debt, liquidated volume and liquidators' profit of a snapshot's book over random price paths.
 
     Parameters
     ----------
@@ -114,6 +127,11 @@ def estimate(
         by `until`, else at 99.9 %.
     follow, at
         As `losses.EconomicBadDebt.of` takes them.
+    liquidations
+        Whether liquidators act on the way, and what they sell moves prices (`simulator.paths`). If not, there is only
+        the bad debt of the book as it stands (`losses.EconomicBadDebt`).
+    like
+        The scenario whose oracles, liquidators and venues are taken; defaults otherwise.
     until
         Stop once it is met, asked at a half, a quarter and so on of the paths.
     workers
@@ -127,13 +145,15 @@ def estimate(
     Raises
     ------
     InputError
-        If a token has no price path, or the number of paths or workers is none.
+        If a token has no price path, the number of paths or workers is none, or liquidators could sell nowhere.
+    UnsupportedError
+        If the scenario has what random paths cannot.
     ClusterError
         If the scheduler cannot be reached, or its workers cannot do the work.
     """
-    from simulator.book import open_book, opened
+    from simulator.book import opened
 
-    losses = EconomicBadDebt.of(open_book(opened(snapshot)), model.assets, follow=follow, at=at)
+    losses = _losses(opened(snapshot), model, follow or {}, at, liquidations, like)
     found = distribution(
         model,
         losses,
@@ -146,7 +166,28 @@ def estimate(
         scheduler=scheduler,
         progress=progress,
     )
-    return replace(found, facts={**found.facts, "at": at, "follow": dict(follow or {})})
+    facts: dict[str, Any] = {"at": at, "follow": dict(follow or {}), "liquidations": liquidations}
+    if like is not None:
+        facts |= {"like": like.name, "like_digest": like.digest}
+    return replace(found, facts={**found.facts, **facts})
+
+
+def _losses(
+    snapshot: Snapshot, model: PriceModel, follow: Mapping[str, str], at: At, liquidations: bool, like: Scenario | None
+) -> EconomicBadDebt | PathLosses:
+    from simulator.book import open_book
+    from simulator.paths.losses import PathLosses
+    from simulator.run import published
+    from simulator.scenario import Scenario
+
+    book = open_book(snapshot)
+    if not liquidations:
+        return EconomicBadDebt.of(book, model.assets, follow=follow, at=at)
+    scenario = Scenario(name="paths", steps=model.steps, step_s=model.step_s)
+    if like is not None:
+        parts = ("name", "oracles", "liquidators", "venues")
+        scenario = scenario.model_copy(update={part: getattr(like, part) for part in parts})
+    return PathLosses.of(book, model.assets, scenario, follow=follow, at=at, published=published(snapshot, book))
 
 
 def distribution(
@@ -261,7 +302,8 @@ def _fill(
     start, end = span
     found, weights = out
     size = max(1, min(_NUMBERS // max(work.model.dimension, 1), -(-(end - start) // (16 * doers.threads))))
-    spans = [(first, min(first + size, end)) for first in range(start, end, size)]
+    few = min(start + _ALONE, end)
+    spans = [(start, few), *((first, min(first + size, end)) for first in range(few, end, size))]
     done = start
 
     def keep(place: int, result: tuple[FloatArray, FloatArray]) -> None:
@@ -272,7 +314,7 @@ def _fill(
         if progress is not None:
             progress(done, len(weights))
 
-    # the first here and alone: it compiles, and works out what a model keeps and takes along to a cluster
+    # a few here and alone: that compiles, and works out what a model keeps and takes along to a cluster
     keep(0, _chunk(work, spans[0]))
     for place, result in doers.map(_chunk, spans[1:], work):
         keep(place + 1, result)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from simulator.estimate import command
 from simulator.estimate.closed_form import OneAccount
 from simulator.estimate.losses import EconomicBadDebt
 from simulator.estimate.models.gbm import GBM
+from simulator.estimate.models.model import PriceModel
 from simulator.estimate.models.pegged import Pegged
 from simulator.estimate.models.student import GroupedT
 from simulator.estimate.outputs import SYSTEM
@@ -38,6 +40,11 @@ def one_account() -> Snapshot:
 
 def price_of_collateral() -> GBM:
     return GBM(("COL",), 1, 86_400.0, np.array([[TRUTH.volatility**2]]))
+
+
+def frozen(snapshot: Snapshot, model: PriceModel, paths: int, **options: Any) -> BadDebt:
+    """The estimate if nobody liquidates on the way."""
+    return estimate(snapshot, model, paths, liquidations=False, **options)
 
 
 def two_markets() -> Snapshot:
@@ -102,7 +109,7 @@ def by_name(found: BadDebt) -> pd.DataFrame:
 
 @pytest.mark.parametrize("sampling", ["independent", "antithetic", "sobol", "importance"])
 def test_the_estimate_of_one_account_is_the_closed_form(sampling: Sampling) -> None:
-    found = estimate(one_account(), price_of_collateral(), 2**16, seed=3, sampling=sampling, follow=FOLLOW)
+    found = frozen(one_account(), price_of_collateral(), 2**16, seed=3, sampling=sampling, follow=FOLLOW)
     rows = by_name(found)
     for name, level, truth in [
         ("mean", math.nan, TRUTH.mean),
@@ -121,9 +128,7 @@ def test_any_number_of_workers_and_another_run_give_the_same_to_the_bit_and_anot
     model = models.student()
     snapshot = make_snapshot({"a": Account({"ETH": 10.0, "BTC": 0.01}, {"USD": 24_500.0, "DAI": 10.0})})
     follow = {"ETH": "WETH", "BTC": "WBTC", "USD": "USD", "DAI": "CRV"}
-    runs = [
-        estimate(snapshot, model, 4096, seed=seed, workers=w, follow=follow) for seed, w in ((1, 1), (1, 3), (2, 2))
-    ]
+    runs = [frozen(snapshot, model, 4096, seed=seed, workers=w, follow=follow) for seed, w in ((1, 1), (1, 3), (2, 2))]
     assert runs[0].losses_usd.tobytes() == runs[1].losses_usd.tobytes()
     assert runs[0].statistics().equals(runs[1].statistics())
     assert runs[0].losses_usd.tobytes() != runs[2].losses_usd.tobytes()
@@ -134,7 +139,7 @@ def test_paths_stop_once_the_rule_is_met_and_the_result_says_whether_it_was() ->
 
     def run(share: float) -> BadDebt:
         seen.clear()
-        return estimate(
+        return frozen(
             one_account(), price_of_collateral(), 2**16, follow=FOLLOW, until=Until(0.95, share),
             progress=lambda done, total: seen.append((done, total)),
         )  # fmt: skip
@@ -154,15 +159,15 @@ def test_any_function_of_paths_can_stand_in_the_place_of_the_books_losses() -> N
         return np.concatenate([end, 2.0 * end], axis=1)
 
     found = distribution(price_of_collateral(), losses, ("one", "two"), 5_000, seed=4)
-    book = estimate(one_account(), price_of_collateral(), 5_000, seed=4, follow=FOLLOW)
+    book = frozen(one_account(), price_of_collateral(), 5_000, seed=4, follow=FOLLOW)
     assert found.sample("one").losses == pytest.approx(book.sample(SYSTEM).losses, rel=1e-9, abs=1e-6)
     assert (found.sample("two").losses == 2.0 * found.sample("one").losses).all()
 
 
 def test_the_worst_point_costs_no_less_than_the_end() -> None:
     model = GBM(("COL",), 6, 3600.0, np.array([[0.1**2]]))
-    worst = estimate(one_account(), model, 2_000, follow=FOLLOW)
-    end = estimate(one_account(), model, 2_000, follow=FOLLOW, at="end")
+    worst = frozen(one_account(), model, 2_000, follow=FOLLOW)
+    end = frozen(one_account(), model, 2_000, follow=FOLLOW, at="end")
     assert (worst.losses_usd >= end.losses_usd).all()
     assert (worst.losses_usd > end.losses_usd).any()
 
@@ -178,13 +183,13 @@ def test_the_worst_point_costs_no_less_than_the_end() -> None:
 )
 def test_paths_that_cannot_be_drawn_are_refused(paths: int, sampling: Sampling, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        estimate(one_account(), price_of_collateral(), paths, sampling=sampling, follow=FOLLOW)
+        frozen(one_account(), price_of_collateral(), paths, sampling=sampling, follow=FOLLOW)
 
 
 def test_a_worker_or_an_output_that_is_none_is_refused() -> None:
     with pytest.raises(InputError, match="workers must be 1 or more"):
-        estimate(one_account(), price_of_collateral(), 10, workers=0, follow=FOLLOW)
-    found = estimate(one_account(), price_of_collateral(), 10, follow=FOLLOW)
+        frozen(one_account(), price_of_collateral(), 10, workers=0, follow=FOLLOW)
+    found = frozen(one_account(), price_of_collateral(), 10, follow=FOLLOW)
     with pytest.raises(InputError, match="no elsewhere; it has all markets, pool"):
         found.sample("elsewhere")
 
@@ -253,7 +258,8 @@ def test_the_command_prints_tables_or_json_and_refuses_what_it_cannot_do(
     one_account().write(tmp_path / "book")
     series_file(tmp_path)
     monkeypatch.chdir(tmp_path)
-    options = ("stress", "book", "--paths", "2000", "--series", "prices.csv", "--model", "gbm", "--follow", "OWED=USD")
+    acting = ("stress", "book", "--paths", "2000", "--series", "prices.csv", "--model", "gbm", "--follow", "OWED=USD")
+    options = (*acting, "--without-liquidations")
     code, out, errors = said(capsys, monkeypatch, *options, "--sampling", "importance", "--json")
     assert (code, errors) == (0, "")
     printed = strict_json(out)
@@ -270,7 +276,38 @@ def test_the_command_prints_tables_or_json_and_refuses_what_it_cannot_do(
         ((*options, "--follow", "OWED=USD"), "given already"),
         ((*options, "--at", "noon"), "worst or the end"),
         (("stress", "book", "--paths", "10"), "give --series FILE"),
+        (acting, "no pools in which collateral could be sold"),
+        ((*options, "--haircut", "0.01"), "neither --like nor --haircut"),
     ]:
         code, out, errors = said(capsys, monkeypatch, *wrong)
         assert (code, out) == (2, "")
         assert message in errors
+
+
+def test_liquidations_are_in_the_estimate_unless_they_are_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain.aave({"a": (1_400_000.0, 1_000_000.0), "b": (90_000.0, 70_000.0)}, bonus=1.05).write(tmp_path / "book")
+    series_file(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    options = ("stress", "book", "--paths", "500", "--series", "prices.csv", "--model", "gbm", "--follow", "OWED=USD")
+    code, out, errors = said(capsys, monkeypatch, *options, "--haircut", "0.01", "--json")
+    assert (code, errors) == (0, "")
+    printed = strict_json(out)
+    assert printed["liquidations"]
+    means = {row["output"]: row for row in printed["statistics"] if row["name"] == "mean"}
+    assert set(means) == {
+        f"{measure}{name}"
+        for measure in ("", "liquidated volume: ", "liquidators' profit: ")
+        for name in ("all markets", "pool", "pool/OWED owed", "pool/COL pledged")
+    }
+    assert means["liquidated volume: pool"]["value"] > 0.0
+    assert (means["pool/COL pledged"]["by"], means["pool/COL pledged"]["of"]) == ("collateral", "pool/COL")
+    code, out, _ = said(capsys, monkeypatch, *options, "--haircut", "0.01")
+    assert code == 0
+    for title in ("bad debt, US dollars", "liquidated volume, US dollars", "bad debt by what was pledged"):
+        assert title in out
+    code, out, _ = said(capsys, monkeypatch, *options, "--without-liquidations", "--json")
+    alone = {row["output"]: row["value"] for row in strict_json(out)["statistics"] if row["name"] == "mean"}
+    assert set(alone) == {"all markets", "pool"}
+    assert alone["pool"] >= means["pool"]["value"]
