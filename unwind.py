@@ -12,6 +12,7 @@ from chain.errors import InputError, NodeError, ReorgError, UnsupportedError, Un
 from chain.snapshot import Snapshot
 from protocols.lending.aave_v3.importer import import_positions
 from protocols.snapshot import snapshot
+from simulator.audit.run import Audit, audit, read_audit
 from simulator.book import read as read_snapshot
 from simulator.estimate.run import BadDebt, estimate
 from simulator.graph.exposure import ExposureGraph
@@ -27,8 +28,8 @@ from simulator.stress import stress
 from simulator.verify import verify
 
 __all__ = [
-    "Attribution", "BadDebt", "ExposureGraph", "InputError", "NodeError", "ReorgError", "Run", "Scenario", "Snapshot",
-    "Sweep", "UnsupportedError", "UnwindError", "Wall", "attribute", "estimate", "import_positions", "load_scenario",
-    "read_run", "read_snapshot", "replay", "shipped_scenarios", "simulate", "snapshot", "stress", "sweep", "verify",
-    "wall", "write_report",
+    "Attribution", "Audit", "BadDebt", "ExposureGraph", "InputError", "NodeError", "ReorgError", "Run", "Scenario",
+    "Snapshot", "Sweep", "UnsupportedError", "UnwindError", "Wall", "attribute", "audit", "estimate",
+    "import_positions", "load_scenario", "read_audit", "read_run", "read_snapshot", "replay", "shipped_scenarios",
+    "simulate", "snapshot", "stress", "sweep", "verify", "wall", "write_report",
 ]  # fmt: skip

@@ -1,7 +1,8 @@
 """The protocols that are there: every folder of `lending`, `amm` and `tokens`. Adding a protocol is adding a folder.
 
 A folder's ``tables.py`` holds ``SCHEMAS``, the tables it adds to a snapshot, and but for tokens ``load(snapshot)``,
-which turns them into markets or venues. Its ``reader.py`` fills them from a node.
+which turns them into markets or venues. Its ``reader.py`` fills them from a node. A lending protocol's
+``parameters.py`` says what governance sets.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from chain.snapshot import Snapshot
 from chain.tables import Schema
 from protocols.amm.interface import Venue
 from protocols.lending.interface import LendingMarket
+from protocols.lending.parameters import Parameter
 
 Family = Literal["lending", "amm", "tokens"]
 _PATHS = {"lending": protocols.lending.__path__, "amm": protocols.amm.__path__, "tokens": protocols.tokens.__path__}
@@ -44,11 +46,26 @@ def schemas() -> list[Schema]:
     return [schema for family in families for name in names(family) for schema in part(family, name, "tables").SCHEMAS]
 
 
+def parameters(protocol: str) -> tuple[Parameter, ...]:
+    """What the governance of a lending protocol sets; nothing where its folder does not say."""
+    tables = part("lending", protocol, "tables")
+    if find_spec(f"{tables.__package__}.parameters") is None:
+        return ()
+    found: tuple[Parameter, ...] = part("lending", protocol, "parameters").PARAMETERS
+    return found
+
+
 def markets(snapshot: Snapshot) -> list[LendingMarket]:
     """The lending markets of a snapshot, ready to be stepped."""
     for market in snapshot.markets:
         part("lending", market.protocol, "tables")
-    return [market for name in names("lending") for market in part("lending", name, "tables").load(snapshot)]
+    return [market for name in names("lending") for market in markets_of(name, snapshot)]
+
+
+def markets_of(protocol: str, snapshot: Snapshot) -> list[LendingMarket]:
+    """The markets of one lending protocol."""
+    found: list[LendingMarket] = part("lending", protocol, "tables").load(snapshot)
+    return found
 
 
 def venues(snapshot: Snapshot) -> list[Venue]:

@@ -43,6 +43,21 @@ Workers = Annotated[
 Sensitivity = Annotated[
     bool, typer.Option(help="Also run both ends of what is known of each parameter of price impact.")
 ]
+Model = Annotated[str, typer.Option(help="Of paths: gbm, t, garch, merton or bootstrap.")]
+SeriesFile = Annotated[
+    Path | None,
+    typer.Option("--series", help="Prices that the model is fitted to: CSV or Parquet, time and a column a token."),
+]
+Horizon = Annotated[str, typer.Option(help="Length of paths, such as 24h.")]
+Follow = Annotated[
+    list[str] | None, typer.Option(help="wstETH=WETH: a token that moves with a column; TOKEN=USD: not at all.")
+]
+Peg = Annotated[
+    list[str] | None, typer.Option(help="USDC=USD or stETH=WETH: a column modelled by its gap from its peg.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Of the paths.")]
+Sampled = Annotated[str, typer.Option("--sampling", help="independent, antithetic, sobol or importance.")]
+At = Annotated[str, typer.Option(help="worst: at each path's worst step; end: at its last.")]
 Out = Annotated[Path | None, typer.Option(help="Folder to write the run to; must not be there yet.")]
 Rpc = typer.Option(
     "--rpc", help="URL of an archive node; shown and kept nowhere.", envvar="UNWIND_RPC_URL", show_envvar=True
@@ -311,20 +326,14 @@ def stress(
     without_liquidations: Annotated[
         bool, typer.Option("--without-liquidations", help="With --paths: bad debt if nobody acts on the way.")
     ] = False,
-    model: Annotated[str, typer.Option(help="Of paths: gbm, t, garch, merton or bootstrap.")] = "t",
-    series: Annotated[
-        Path | None, typer.Option(help="Prices that the model is fitted to: CSV or Parquet, time and a column a token.")
-    ] = None,
-    horizon: Annotated[str, typer.Option(help="Length of paths, such as 24h.")] = "24h",
-    follow: Annotated[
-        list[str] | None, typer.Option(help="wstETH=WETH: a token that moves with a column; TOKEN=USD: not at all.")
-    ] = None,
-    peg: Annotated[
-        list[str] | None, typer.Option(help="USDC=USD or stETH=WETH: a column modelled by its gap from its peg.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the paths.")] = 0,
-    sampling: Annotated[str, typer.Option(help="independent, antithetic, sobol or importance.")] = "independent",
-    at: Annotated[str, typer.Option(help="worst: at each path's worst step; end: at its last.")] = "worst",
+    model: Model = "t",
+    series: SeriesFile = None,
+    horizon: Horizon = "24h",
+    follow: Follow = None,
+    peg: Peg = None,
+    seed: Seed = 0,
+    sampling: Sampled = "independent",
+    at: At = "worst",
     until: Annotated[
         str | None, typer.Option(help="es99=5%: stop once the 99 % expected shortfall is known within 5 %.")
     ] = None,
@@ -361,6 +370,72 @@ def stress(
         if sensitivity:
             run = _with_sensitivity(run, book, workers, part("sensitivity"))
     _finish(run, out, as_json)
+
+
+@app.command()
+def audit(
+    snapshot: Annotated[Path, typer.Argument(help="Snapshot folder.")],
+    values: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="KEY=LO:HI:STEP, KEY=A,B or KEY=A, such as aave-v3/WETH.ltv=0.78:0.82:0.01; of several all pairs.",
+        ),
+    ] = None,
+    baseline: Annotated[
+        bool,
+        typer.Option("--baseline", help="The snapshot's own values: always a cell, and without --set the only one."),
+    ] = False,
+    listed: Annotated[
+        bool, typer.Option("--list", help="Show every parameter and its value, and run nothing.")
+    ] = False,
+    response: Annotated[
+        list[str] | None,
+        typer.Option(help="static, constant-health-factor, re-lever-to-maximum or fill-to-cap; all if absent."),
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="es99=1e6: which values keep the 99 % expected shortfall below so many dollars.")
+    ] = None,
+    paths: Annotated[int, typer.Option(min=1, help="Random price paths, the same for every cell.")] = 1_000,
+    model: Model = "t",
+    series: SeriesFile = None,
+    horizon: Horizon = "24h",
+    follow: Follow = None,
+    peg: Peg = None,
+    seed: Seed = 0,
+    sampling: Sampled = "independent",
+    at: At = "worst",
+    workers: Annotated[int | None, typer.Option(help="Threads; the result is the same with any number.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write to; the same command goes on where it was interrupted.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What other parameters would have meant, with borrowers who respond to them."""
+    from simulator.audit import command
+
+    if listed:
+        rows = command.listing(snapshot)
+        if as_json:
+            print(json.dumps(rows, indent=2))
+        else:
+            _print_table("parameters", rows)
+        return
+    with progress_bars() as part:
+        found = command.run(
+            snapshot, values or [], baseline, model=model, series=series, paths=paths, horizon=horizon,
+            follow=follow or [], peg=peg or [], responses=response, workers=workers, progress=part("cells"),
+            seed=seed, sampling=sampling, at=at, budget=budget, out=out,
+        )  # fmt: skip
+    if as_json:
+        print(json.dumps(command.as_json(found), indent=2))
+        return
+    for note in command.notes(found):
+        print(f"note: {note}")
+    for title, shown in command.shown(found):
+        _print_table(title, shown)
+    if out is not None:
+        print(f"audit: {out}")
 
 
 @app.command()

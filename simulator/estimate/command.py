@@ -106,6 +106,13 @@ def fitted(name: str, path: Path, horizon: str, pegs: Mapping[str, str]) -> Pric
     return Pegged.fit(model, series, pegs) if pegs else model
 
 
+def asked(name: str, series: Path | None, horizon: str, peg: Sequence[str]) -> PriceModel:
+    """The model that options ask for; raises InputError as :func:`fitted` does, or if there is no series."""
+    if series is None:
+        raise InputError("--paths takes its parameters from your own prices; give --series FILE")
+    return fitted(name, series, horizon, pairs("--peg", peg))
+
+
 def run(
     snapshot: Path,
     *,
@@ -136,13 +143,10 @@ def run(
     if not liquidations and (like is not None or haircut is not None):
         raise InputError("--without-liquidations goes with neither --like nor --haircut; leave them out")
 
-    if series is None:
-        raise InputError("--paths takes its parameters from your own prices; give --series FILE")
     rule = None if stop is None else until(stop)
-    made = fitted(model, series, horizon, pairs("--peg", peg))
     return estimate(
         snapshot,
-        made,
+        asked(model, series, horizon, peg),
         paths,
         follow=pairs("--follow", follow),
         until=rule,
@@ -154,9 +158,11 @@ def run(
     )
 
 
-def notes(found: BadDebt) -> tuple[str, ...]:
-    """What a reader of the result must know."""
-    return LIQUIDATED if found.facts["liquidations"] else FROZEN
+def notes(found: BadDebt) -> list[str]:
+    """What a reader of the estimate has to know."""
+    processors = found.facts["processors"]
+    mixed = f"done by processors of several types ({', '.join(processors)}): on one type figures differ, within 1e-9"
+    return [*(LIQUIDATED if found.facts["liquidations"] else FROZEN), *([mixed] if len(processors) > 1 else [])]
 
 
 def tables(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
@@ -191,13 +197,6 @@ def _in_words(row: Mapping[str, Any], what: str) -> dict[str, Any]:
 def shown(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Rows with whether a sample is enough in words."""
     return [{**row, "enough": "" if row["enough"] else "too few"} for row in rows]
-
-
-def notes(found: BadDebt) -> list[str]:
-    """What a reader of the estimate has to know."""
-    processors = found.facts["processors"]
-    mixed = f"done by processors of several types ({', '.join(processors)}): on one type figures differ, within 1e-9"
-    return [*NOTES, *([mixed] if len(processors) > 1 else [])]
 
 
 def headline(found: BadDebt) -> str:

@@ -214,16 +214,10 @@ def distribution(
     model, paths, seed, sampling, until, workers, scheduler, progress
         As `estimate` takes them.
     """
-    draws = _draws(sampling, seed, paths)
-    tilt = None
-    found, weights = np.empty((paths, len(outputs))), np.empty(paths)
     done, met = 0, None
     with pool(workers, scheduler) as doers:
-        if sampling == "importance":
-            # pilot runs must not share their numbers with the estimate
-            pilot = int(np.random.SeedSequence([seed, 1]).generate_state(1, np.uint64)[0])
-            each = max(1_000, min(10_000, 4 * _NUMBERS // max(model.dimension, 1)))
-            tilt = choose_tilt(model, losses, pilot, level=until.level if until else max(LEVELS), paths=each)
+        draws, tilt = plan(model, losses, paths, seed, sampling, until.level if until else max(LEVELS))
+        found, weights = np.empty((paths, len(outputs))), np.empty(paths)
         work = _Work(model, losses, draws, tilt)
         for size in _looks(paths, draws, until):
             _fill(work, (done, size), (found, weights), doers, progress)
@@ -245,6 +239,20 @@ def distribution(
         "processors": processors,
     }
     return BadDebt(tuple(outputs), found[:done], weights[:done], draws.cluster, draws.replicate, met, facts)
+
+
+def plan(
+    model: PriceModel, losses: Losses, paths: int, seed: int, sampling: Sampling, level: float = max(LEVELS)
+) -> tuple[Draws, Tilt | None]:
+    """How paths are drawn: their numbers and, for importance sampling, the tilt that serves the expected shortfall at a
+    level of the losses' first output."""
+    draws = _draws(sampling, seed, paths)
+    if sampling != "importance":
+        return draws, None
+    # pilot runs must not share their numbers with the estimate
+    pilot = int(np.random.SeedSequence([seed, 1]).generate_state(1, np.uint64)[0])
+    each = max(1_000, min(10_000, 4 * _NUMBERS // max(model.dimension, 1)))
+    return draws, choose_tilt(model, losses, pilot, level=level, paths=each)
 
 
 def _draws(sampling: Sampling, seed: int, paths: int) -> Draws:

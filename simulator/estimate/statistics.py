@@ -197,6 +197,46 @@ def expected_shortfall(sample: Sample, level: float, confidence: float = 0.95) -
     return _estimate("expected shortfall", level, sample, lambda one: _shortfall(one, level), confidence)
 
 
+def difference(sample: Sample, base: Sample, level: float | None = None, confidence: float = 0.95) -> Estimate:
+    """How much larger the mean, or with a level the expected shortfall, of one sample is than that of another.
+
+    The two share their paths (common random numbers), so that the error is that of what differs path by path: of the
+    losses, or of their influence on the expected shortfall (Glasserman 2003, *Monte Carlo Methods in Financial
+    Engineering*, section 4.2).
+
+    Raises
+    ------
+    InputError
+        If the samples are not of the same paths.
+    """
+    if not np.array_equal(sample.weights, base.weights):
+        raise InputError("a difference is taken between samples of the same paths")
+    name = "mean" if level is None else "expected shortfall"
+
+    def statistic(of: Sample) -> float:
+        return _mean(of) if level is None else _shortfall(of, level)
+
+    value = statistic(sample) - statistic(base)
+    if np.array_equal(sample.losses, base.losses):
+        return Estimate(name, level, value, value, value, 0.0, _enough(sample, level))
+    if sample.replicate:
+        pairs = zip(sample.replicates(), base.replicates(), strict=True)
+        apart = Sample(np.array([statistic(one) - statistic(other) for one, other in pairs]))
+        moved, enough = float(len(apart.losses)), len(apart.losses) >= FEWEST_REPLICATES
+    else:
+        apart = Sample(_influence(sample, level) - _influence(base, level), sample.weights, sample.cluster)
+        moved = _count_beyond(Sample(np.abs(apart.losses), apart.weights, apart.cluster), 0.0)
+        enough = moved >= ENOUGH
+    return _interval(name, level, value, _error(apart, _mean), moved - 1.0, enough, confidence)
+
+
+def _influence(sample: Sample, level: float | None) -> FloatArray:
+    """What each path adds to the mean, or to the expected shortfall: of it, what is beyond the quantile."""
+    if level is None:
+        return sample.losses
+    return np.maximum(sample.losses - sample.edge(1.0 - level), 0.0) / (1.0 - level)
+
+
 def measures(sample: Sample, confidence: float = 0.95, levels: Sequence[float] = LEVELS) -> list[Estimate]:
     """Every statistic: probability of a loss, mean, median, value at risk and expected shortfall at each level."""
     return [
@@ -270,8 +310,6 @@ def _estimate(
     value: float | None = None,
 ) -> Estimate:
     """A statistic, of the whole sample unless given, with the interval that Student's t gives it."""
-    from scipy.special import stdtrit
-
     value = statistic(sample) if value is None else value
     if sample.replicate:
         count = len(sample.losses) // sample.replicate
@@ -283,11 +321,15 @@ def _estimate(
         quantile = 0.0 if level is None else sample.edge(1.0 - level)
         freedom = _count_beyond(sample, quantile) - 1.0
         enough = _enough(sample, level)
-        if level is None:
-            error = _error(sample, statistic)
-        else:
-            excess = np.maximum(sample.losses - quantile, 0.0) / (1.0 - level)
-            error = _error(Sample(excess, sample.weights, sample.cluster), _mean)
+        error = _error(Sample(_influence(sample, level), sample.weights, sample.cluster), _mean)
+    return _interval(name, level, value, error, freedom, enough, confidence)
+
+
+def _interval(
+    name: str, level: float | None, value: float, error: float, freedom: float, enough: bool, confidence: float
+) -> Estimate:
+    from scipy.special import stdtrit
+
     if freedom <= 0:
         return Estimate(name, level, value, -math.inf, math.inf, math.nan, False)
     half = float(stdtrit(freedom, (1.0 + confidence) / 2.0)) * error

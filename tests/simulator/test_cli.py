@@ -17,7 +17,19 @@ from tests.simulator.command import files, strict_json, unwind
 from tests.simulator.test_cascade import BOOK
 
 COMMANDS = {
-    *("attribute", "scenarios", "info", "graph", "oracles", "import", "snapshot", "replay", "stress", "report"),
+    *(
+        "attribute",
+        "audit",
+        "scenarios",
+        "info",
+        "graph",
+        "oracles",
+        "import",
+        "snapshot",
+        "replay",
+        "stress",
+        "report",
+    ),
     *("verify", "sweep", "wall", "bench"),
 }
 HEAVY = {"numba", "llvmlite", "pandas", "web3", "pyarrow", "numpy", "eth_abi", "pydantic", "jinja2", "pyrevm"}

@@ -1,0 +1,66 @@
+"""The price paths of an audit: drawn once, and the same for every cell (common random numbers)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from simulator.estimate.importance import Losses, sample_paths
+from simulator.estimate.models.model import FloatArray, PriceModel
+from simulator.estimate.run import Sampling, plan
+from simulator.estimate.statistics import Sample
+
+_NUMBERS = 2**21
+"""Uniform numbers that are held at once by a worker."""
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Paths, and how they were drawn.
+
+    Attributes
+    ----------
+    prices
+        Shape (paths, steps + 1, assets), relative to the start.
+    weights
+        Shape (paths,).
+    cluster, replicate
+        As `models.draws.Draws` has them.
+    """
+
+    prices: FloatArray
+    weights: FloatArray
+    cluster: int
+    replicate: int
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all of it: names what every cell has seen."""
+        digest = hashlib.sha256(f"{self.prices.shape} {self.cluster} {self.replicate}".encode())
+        digest.update(self.prices.data)
+        digest.update(self.weights.data)
+        return digest.hexdigest()
+
+    def sample(self, losses: FloatArray) -> Sample:
+        """The losses of one output, as a sample."""
+        return Sample(np.ascontiguousarray(losses), self.weights, self.cluster, self.replicate)
+
+
+def draw(model: PriceModel, losses: Losses, paths: int, *, seed: int = 0, sampling: Sampling = "independent") -> Paths:
+    """The paths on which `simulator.estimate.run.distribution` evaluates losses, to the bit.
+
+    Parameters
+    ----------
+    model, losses, paths, seed, sampling
+        As it takes them; the losses only say where importance sampling draws from.
+    """
+    draws, tilt = plan(model, losses, paths, seed, sampling)
+    prices, weights = np.empty((paths, model.steps + 1, len(model.assets))), np.empty(paths)
+    size = max(1, _NUMBERS // max(model.dimension, 1))
+    for first in range(0, paths, size):
+        end = min(first + size, paths)
+        prices[first:end], weights[first:end] = sample_paths(model, draws, first, end - first, tilt)
+    return Paths(prices, weights, draws.cluster, draws.replicate)

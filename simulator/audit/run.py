@@ -1,0 +1,236 @@
+"""An audit: every cell of a grid of parameters, on the same price paths and under each response of borrowers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chain.errors import InputError
+from chain.snapshot import Snapshot
+from chain.tables import Folder, Table, read_folder
+from protocols import compiled
+from simulator.audit.choice import Headline, frontier, laxest
+from simulator.audit.evaluate import EVALUATION, Cells, Rows
+from simulator.audit.grid import Books, Cell, cells
+from simulator.audit.paths import draw
+from simulator.audit.responses import RESPONSES
+from simulator.audit.settings import Setting, Values, chosen, settings
+from simulator.audit.store import Store
+from simulator.audit.tables import SCHEMAS
+from simulator.book import opened
+from simulator.estimate.losses import At
+from simulator.estimate.models.model import PriceModel
+from simulator.estimate.run import Sampling
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KIND = "audit"
+HEADLINE = "es99"
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The answer of :func:`audit`.
+
+    Attributes
+    ----------
+    facts
+        How it was made: JSON values.
+    tables
+        By name, as `simulator.audit.tables` has them.
+    """
+
+    facts: Mapping[str, Any]
+    tables: Mapping[str, Table]
+
+    def frame(self, table: str) -> pd.DataFrame:
+        """A table as a DataFrame; raises InputError if there is none of that name."""
+        if table not in self.tables:
+            raise InputError(f"an audit has no table {table}; it has {', '.join(self.tables)}")
+        return self.tables[table].frame()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 that names this content."""
+        return Folder(KIND, self.facts, self.tables).digest
+
+    def write(self, path: Path) -> None:
+        """Write to a new folder, whole or not at all; raises InputError where that cannot be."""
+        Folder(KIND, self.facts, self.tables).write(path)
+
+
+def read_audit(path: Path) -> Audit:
+    """Read an audit back, checked; raises InputError as `chain.tables.read_folder` does."""
+    folder = read_folder(path, KIND, {schema.name: schema for schema in SCHEMAS})
+    return Audit(folder.facts, folder.tables)
+
+
+def audit(
+    snapshot: Snapshot | Path | str,
+    values: Mapping[str, Values],
+    model: PriceModel,
+    paths: int = 1_000,
+    *,
+    seed: int = 0,
+    sampling: Sampling = "independent",
+    follow: Mapping[str, str] | None = None,
+    at: At = "worst",
+    responses: Sequence[str] | None = None,
+    budget: str | None = None,
+    out: Path | str | None = None,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Audit:
+    """What other parameters would mean for a snapshot's bad debt, and for what borrowers can do.
+
+    Parameters
+    ----------
+    snapshot
+        A snapshot, or its folder.
+    values
+        Values of each parameter, by key: ``{"aave-v3/WETH.liquidation_threshold": "0.78:0.86:0.01"}``, or numbers. The
+        cells are all combinations, and the snapshot's own values.
+    model, paths, seed, sampling, follow, at
+        As `simulator.estimate.run.estimate` takes them. Every cell sees the same paths.
+    responses
+        Rules of `simulator.audit.responses`; all if absent.
+    budget
+        ``es99=1e6``: the statistic by which cells are compared, and the most of it that is allowed, US dollars.
+    out
+        Folder to write to. Finished cells lie beside it until all are, so that the same call goes on where an
+        interrupted one stopped.
+    workers
+        Threads; as many as there are processors if absent. The result is the same with any.
+    progress
+        Called with cells done and to do.
+
+    Raises
+    ------
+    InputError
+        If a parameter is unknown or cannot have a value, a token has no price path, or `out` is there already or
+        belongs to another audit.
+    """
+    taken = opened(snapshot)
+    known = settings(taken)
+    wanted = chosen(known, values)
+    headline = Headline.of(budget or HEADLINE)
+    rules = tuple(RESPONSES) if responses is None else tuple(responses)
+    if not rules or not set(rules) <= set(RESPONSES):
+        raise InputError(f"borrowers respond by {', '.join(RESPONSES)}; not by {', '.join(rules) or 'nothing'}")
+    books = Books(taken, known)
+
+    def evaluate(book: Any) -> Any:
+        return EVALUATION(book, model.assets, follow=follow, at=at)
+
+    drawn = draw(model, evaluate(books.base), paths, seed=seed, sampling=sampling)
+    grid = cells(known, wanted)
+    made_of = {
+        "snapshot": taken.digest,
+        "paths": drawn.digest,
+        "follow": dict(sorted((follow or {}).items())),
+        "at": at,
+        "responses": list(rules),
+        "version": compiled.source_hash(),
+    }
+    store = None if out is None else Store(Path(out), made_of)
+    work = Cells(books, drawn, evaluate, rules)
+    found = _evaluated(work, grid, store, workers, progress)
+    facts = {
+        "snapshot": taken.digest,
+        "origin": taken.origin,
+        "model": type(model).__name__,
+        "assets": list(model.assets),
+        "steps": model.steps,
+        "step_s": model.step_s,
+        "paths": paths,
+        "seed": seed,
+        "sampling": sampling,
+        "follow": made_of["follow"],
+        "at": at,
+        "responses": list(rules),
+        "headline": headline.text,
+        "budget_usd": headline.budget_usd,
+        "output": evaluate(books.base).outputs[0],
+        "notes": list(taken.notes),
+    }
+    done = Audit(facts, _tables(grid, known, found, headline, facts["output"]))
+    if store is not None and out is not None:
+        done.write(Path(out))
+        store.remove()
+    return done
+
+
+def _evaluated(
+    work: Cells,
+    grid: Sequence[Cell],
+    store: Store | None,
+    workers: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> list[Rows]:
+    """The rows of every cell, in order."""
+    threads = os.cpu_count() or 1 if workers is None else workers
+    if threads < 1:
+        raise InputError(f"the number of workers must be 1 or more, not {threads}")
+    kept = [None if store is None else store.read(cell) for cell in grid]
+    if None not in kept:
+        return [rows for rows in kept if rows is not None]
+    # every cell is compared with the first, whose losses are on no disk; and it compiles
+    first, losses = work.baseline(grid[0])
+
+    def cell(number: int) -> Rows:
+        rows = kept[number] or (first if number == 0 else work.rows(grid[number], losses))
+        if store is not None and kept[number] is None:
+            store.write(grid[number], rows)
+        return rows
+
+    pool = ThreadPoolExecutor(threads)
+    found: list[Rows] = []
+    try:
+        for rows in pool.map(cell, range(len(grid))):
+            found.append(rows)
+            if progress is not None:
+                progress(len(found), len(grid))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return found
+
+
+def _tables(
+    grid: Sequence[Cell], known: Mapping[str, Setting], found: Sequence[Rows], headline: Headline, output: str
+) -> dict[str, Table]:
+    rows: Rows = {name: [row for each in found for row in each[name]] for name in found[0]}
+    rows["cells"] = list(_values(grid, known))
+    losses = {
+        (row["cell"], row["response"]): row
+        for row in rows["statistics"]
+        if row["output"] == output and row["name"] == headline.name and headline.level in (None, row["level"])
+    }
+    for row in rows["outcomes"]:
+        loss = losses[row["cell"], row["response"]]
+        row |= {"loss_usd": loss["value"], "loss_low_usd": loss["low"], "loss_high_usd": loss["high"]}
+    budget = headline.budget_usd
+    chosen_rows = [False] * len(rows["outcomes"])
+    if budget is not None:
+        chosen_rows = laxest(grid, known, rows["outcomes"], budget)
+    for row, on, lax in zip(rows["outcomes"], frontier(rows["outcomes"]), chosen_rows, strict=True):
+        row |= {"frontier": on, "laxest": lax}
+        row["keeps_budget"] = budget is not None and row["loss_usd"] <= budget
+        row["keeps_budget_surely"] = budget is not None and row["loss_high_usd"] <= budget
+    return {schema.name: Table.from_rows(schema, rows[schema.name]) for schema in SCHEMAS}
+
+
+def _values(grid: Sequence[Cell], known: Mapping[str, Setting]) -> Iterator[dict[str, Any]]:
+    for cell in grid:
+        for key, raw in cell.raws.items():
+            setting = known[key]
+            yield {
+                "cell": cell.number,
+                "parameter": key,
+                "value": float(setting.parameter.value(raw, setting.scale)),
+                "own": float(setting.value),
+            }
