@@ -33,7 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -46,21 +46,36 @@ from simulator.book import Book, value
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-Rule = Callable[[Exposures, Exposures, FloatArray, Room], Exposures]
-"""Positions with the snapshot's parameters and with the cell's, oracle prices (reserves,), room; to positions after."""
+
+class Factors(NamedTuple):
+    """What balances are multiplied by; arrays of shape (entries,)."""
+
+    supplied: FloatArray
+    debt: FloatArray
 
 
-class Positions:
-    """A market whose accounts have other balances, for whoever takes them from its arrays; else it is as it was."""
+Rule = Callable[[Exposures, Exposures, FloatArray, Room], Factors]
+"""Positions with the snapshot's parameters and with the cell's, oracle prices (reserves,), room; to what becomes of
+them."""
 
-    def __init__(self, market: LendingMarket, exposures: Exposures) -> None:
-        self._market, self._exposures = market, exposures
+
+class Responded:
+    """A market whose accounts have answered, for whoever takes their balances from its arrays; else it is as it was.
+
+    Interest goes on as before: balances are those of the market at its time, multiplied.
+    """
+
+    def __init__(self, market: LendingMarket, factors: Factors) -> None:
+        self._market, self._factors = market, factors
 
     def exposures(self) -> Exposures:
         """The positions as arrays."""
-        return self._exposures
+        own, factors = self._market.exposures(), self._factors
+        return own._replace(supplied=own.supplied * factors.supplied, debt=own.debt * factors.debt)
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
         return getattr(self._market, name)
 
 
@@ -87,19 +102,19 @@ def respond(name: str, before: Book, after: Book, room: Sequence[Room]) -> Book:
     markets = []
     for row, (was, market) in enumerate(zip(before.markets, after.markets, strict=True)):
         try:
-            found = rule(was.exposures(), market.exposures(), after.oracle_usd(row), room[row])
+            factors = rule(was.exposures(), market.exposures(), after.oracle_usd(row), room[row])
         except InputError as error:
             raise InputError(f"market {market.name}: {error}") from None
-        markets.append(cast(LendingMarket, Positions(market, found)))
+        markets.append(cast(LendingMarket, Responded(market, factors)))
     return replace(after, markets=markets)
 
 
-def static(before: Exposures, after: Exposures, prices_usd: FloatArray, room: Room) -> Exposures:
+def static(before: Exposures, after: Exposures, prices_usd: FloatArray, room: Room) -> Factors:
     """Nobody does anything."""
-    return after
+    return Factors(np.ones(len(after.reserve)), np.ones(len(after.reserve)))
 
 
-def constant_health_factor(before: Exposures, after: Exposures, prices_usd: FloatArray, room: Room) -> Exposures:
+def constant_health_factor(before: Exposures, after: Exposures, prices_usd: FloatArray, room: Room) -> Factors:
     """Debts follow the limit."""
     was, now, account = value(before, prices_usd), value(after, prices_usd), _accounts(after)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -110,15 +125,15 @@ def constant_health_factor(before: Exposures, after: Exposures, prices_usd: Floa
     wanted = after.debt * np.maximum(factor - 1.0, 0.0)[account]
     served = _served(after, wanted, np.zeros_like(wanted), room)
     factor = np.where(factor > 1.0, 1.0 + (factor - 1.0) * served, factor)
-    return after._replace(debt=after.debt * factor[account])
+    return Factors(np.ones(len(after.reserve)), factor[account])
 
 
-def re_lever_to_maximum(before: Exposures, after: Exposures, prices_usd: FloatArray, room: Room) -> Exposures:
+def re_lever_to_maximum(before: Exposures, after: Exposures, prices_usd: FloatArray, room: Room) -> Factors:
     """Loops to the leverage limit."""
     now, account = value(after, prices_usd), _accounts(after)
-    size = len(after.offsets) - 1
-    pledged = np.where(after.ltv > 0, after.supplied, 0.0)
-    backing = np.bincount(account, weights=pledged * prices_usd[after.reserve], minlength=size)
+    backs = after.ltv > 0
+    pledged = np.where(backs, after.supplied, 0.0)
+    backing = np.bincount(account, weights=pledged * prices_usd[after.reserve], minlength=len(after.offsets) - 1)
     levers = (now.debt_usd > 0) & (now.capacity_usd > now.debt_usd)
     if (now.capacity_usd >= backing)[levers].any():
         raise InputError("a maximum LTV of 1 or more lets borrowers lever without end; sweep values below 1")
@@ -126,31 +141,27 @@ def re_lever_to_maximum(before: Exposures, after: Exposures, prices_usd: FloatAr
         more = (now.capacity_usd - now.debt_usd) / (1.0 - now.capacity_usd / backing)
         by_debt, by_collateral = np.where(levers, more / now.debt_usd, 0.0), np.where(levers, more / backing, 0.0)
     served = _served(after, after.debt * by_debt[account], pledged * by_collateral[account], room)
-    return after._replace(
-        debt=after.debt * (1.0 + by_debt * served)[account],
-        supplied=after.supplied + pledged * (by_collateral * served)[account],
-    )
+    return Factors(np.where(backs, 1.0 + (by_collateral * served)[account], 1.0), 1.0 + (by_debt * served)[account])
 
 
-def fill_to_cap(before: Exposures, after: Exposures, prices_usd: FloatArray, room: Room) -> Exposures:
+def fill_to_cap(before: Exposures, after: Exposures, prices_usd: FloatArray, room: Room) -> Factors:
     """More accounts of the same kind, until a reserve that they use is full."""
-    kept = constant_health_factor(before, after, prices_usd, room)
-    account, size = _accounts(kept), len(room.cash)
-    counted = np.where(kept.threshold > 0, kept.supplied, 0.0)
-    owed, held = (np.bincount(kept.reserve, weights=each, minlength=size) for each in (kept.debt, counted))
-    borrowed = room.borrowed + owed - np.bincount(after.reserve, weights=after.debt, minlength=size)
+    kept = constant_health_factor(before, after, prices_usd, room).debt
+    account, size, debt = _accounts(after), len(room.cash), after.debt * kept
+    counts = after.threshold > 0
+    held = np.bincount(after.reserve, weights=np.where(counts, after.supplied, 0.0), minlength=size)
+    owed, had = (np.bincount(after.reserve, weights=each, minlength=size) for each in (debt, after.debt))
     bound = np.minimum(room.borrow_cap, room.supply_cap)
     bound = np.where(np.isfinite(bound), bound, room.borrowed + room.cash)
     with np.errstate(divide="ignore", invalid="ignore"):
-        debts = np.where(owed > 0, 1.0 + np.maximum(bound - borrowed, 0.0) / owed, np.inf)
+        debts = np.where(owed > 0, 1.0 + np.maximum(bound - (room.borrowed + owed - had), 0.0) / owed, np.inf)
         supplies = np.where(held > 0, 1.0 + room.to_supply / held, np.inf)
-    growth = np.full(len(kept.offsets) - 1, np.inf)
-    for entries, factor in ((kept.debt > 0, debts), (counted > 0, supplies)):
-        np.minimum.at(growth, account[entries], factor[kept.reserve[entries]])
-    owes = np.bincount(account, weights=kept.debt, minlength=len(growth)) > 0
-    growth = np.where(owes & np.isfinite(growth), growth, 1.0)
-    supplied = np.where(kept.threshold > 0, kept.supplied * growth[account], kept.supplied)
-    return kept._replace(debt=kept.debt * growth[account], supplied=supplied)
+    growth = np.full(len(after.offsets) - 1, np.inf)
+    for entries, factor in ((debt > 0, debts), (counts & (after.supplied > 0), supplies)):
+        np.minimum.at(growth, account[entries], factor[after.reserve[entries]])
+    owes = np.bincount(account, weights=debt, minlength=len(growth)) > 0
+    growth = np.where(owes & np.isfinite(growth), growth, 1.0)[account]
+    return Factors(np.where(counts, growth, 1.0), kept * growth)
 
 
 RESPONSES: Mapping[str, Rule] = {

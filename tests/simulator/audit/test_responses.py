@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from simulator.audit.settings import changed, chosen, settings
 from simulator.audit.theory import warnings
 from simulator.book import Book
 from tests.simulator import plain
+from tests.simulator.books import Account
 
 # threshold 0.8, maximum LTV 0.75, prices of one dollar: health factors 1.6, 1.0667 and 0.9412
 ACCOUNTS = {"a": (100.0, 50.0), "b": (100.0, 75.0), "c": (100.0, 85.0)}
@@ -156,6 +158,22 @@ def test_the_snapshots_own_values_change_no_bit_of_who_keeps_a_health_factor() -
         books, _ = after(snapshot, "static")
         for own, now in zip(books.base.markets[0].exposures(), found.markets[0].exposures(), strict=True):
             assert own.tobytes() == now.tobytes()
+
+
+def test_interest_goes_on_for_who_has_responded_as_it_would_have() -> None:
+    snapshot = plain.compound_market(
+        {"a": Account({"COL": 100.0}, {"OWED": 40.0})}, (plain.asset("COL"), plain.asset("OWED")), rate=0.1, cash=50.0
+    )
+    known = settings(snapshot)
+    books = Books(snapshot, known)
+    tables, cell = books.of(cells(known, chosen(known, {"comptroller/COL.collateral_factor": 0.7}))[-1])
+    found = respond("constant-health-factor", books.base, cell, rooms(tables, cell)).markets[0]
+    ahead = deepcopy(found)
+    ahead.advance(snapshot.timestamp + 86_400 * 365)
+    now, then = (market.exposures().debt[-1] for market in (found, ahead))
+    assert now == pytest.approx(35.0)
+    assert then == pytest.approx(35.0 * 1.1, rel=1e-6)
+    assert found.exposures().debt[-1] == now
 
 
 # --- how they differ ------------------------------------------------------------------------------------------------
