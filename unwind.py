@@ -17,6 +17,7 @@ from simulator.book import read as read_snapshot
 from simulator.estimate.run import BadDebt, estimate
 from simulator.graph.exposure import ExposureGraph
 from simulator.measures.attribution import Attribution, attribute
+from simulator.onboarding.propose import Onboarding, onboard
 from simulator.replay import replay
 from simulator.report import write_report
 from simulator.run import Run, read_run, simulate
@@ -28,8 +29,8 @@ from simulator.stress import stress
 from simulator.verify import verify
 
 __all__ = [
-    "Attribution", "Audit", "BadDebt", "ExposureGraph", "InputError", "NodeError", "ReorgError", "Run", "Scenario",
-    "Snapshot", "Sweep", "UnsupportedError", "UnwindError", "Wall", "attribute", "audit", "estimate",
-    "import_positions", "load_scenario", "read_audit", "read_run", "read_snapshot", "replay", "shipped_scenarios",
-    "simulate", "snapshot", "stress", "sweep", "verify", "wall", "write_report",
+    "Attribution", "Audit", "BadDebt", "ExposureGraph", "InputError", "NodeError", "Onboarding", "ReorgError", "Run",
+    "Scenario", "Snapshot", "Sweep", "UnsupportedError", "UnwindError", "Wall", "attribute", "audit", "estimate",
+    "import_positions", "load_scenario", "onboard", "read_audit", "read_run", "read_snapshot", "replay",
+    "shipped_scenarios", "simulate", "snapshot", "stress", "sweep", "verify", "wall", "write_report",
 ]  # fmt: skip

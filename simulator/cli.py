@@ -439,6 +439,45 @@ def audit(
 
 
 @app.command()
+def onboard(
+    snapshot: Annotated[Path, typer.Argument(help="Snapshot folder, with the pools that collateral is sold in.")],
+    token: Annotated[str, typer.Option(help="What is to be pledged: symbol or address.")],
+    debt: Annotated[str, typer.Option(help="What is owed against it, and what it is sold for.")],
+    position: Annotated[
+        float | None,
+        typer.Option(min=1, help="Largest position to plan for, US dollars; the largest in the snapshot if absent."),
+    ] = None,
+    fee: Annotated[float, typer.Option(min=0, max=1, help="The protocol's share of the bonus.")] = 0.1,
+    like: Annotated[
+        str | None,
+        typer.Option(help="Scenario whose oracle delay, latency, gas and fees are used instead of defaults."),
+    ] = None,
+    paths: Annotated[int, typer.Option(min=1, help="Random price paths.")] = 40_000,
+    model: Model = "t",
+    series: SeriesFile = None,
+    horizon: Horizon = "24h",
+    follow: Follow = None,
+    peg: Peg = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Propose LTV, threshold, bonus, caps and oracle settings for an asset, each with what supports it."""
+    from simulator.onboarding import command
+
+    found = command.run(
+        snapshot, token, debt, model=model, series=series, horizon=horizon, follow=follow or [], peg=peg or [],
+        like=like, paths=paths, position_usd=position, protocol_fee=fee, seed=seed,
+    )  # fmt: skip
+    if as_json:
+        tables = {"proposals": found.proposals, "depth": found.depth}
+        print(json.dumps({**found.facts, "notes": [command.NOTE], **tables}, indent=2))
+        return
+    print(f"note: {command.NOTE}")
+    _print_table(f"{found.facts['token']} against {found.facts['debt']}", command.shown(found))
+    _print_table("what the pools take at a loss of so much, whole tokens", found.depth)
+
+
+@app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     out: Annotated[Path | None, typer.Option(help="The page; RUN.html if absent.")] = None,

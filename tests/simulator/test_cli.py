@@ -17,20 +17,8 @@ from tests.simulator.command import files, strict_json, unwind
 from tests.simulator.test_cascade import BOOK
 
 COMMANDS = {
-    *(
-        "attribute",
-        "audit",
-        "scenarios",
-        "info",
-        "graph",
-        "oracles",
-        "import",
-        "snapshot",
-        "replay",
-        "stress",
-        "report",
-    ),
-    *("verify", "sweep", "wall", "bench"),
+    *("attribute", "audit", "scenarios", "info", "graph", "oracles", "import", "snapshot", "replay", "stress"),
+    *("report", "verify", "onboard", "sweep", "wall", "bench"),
 }
 HEAVY = {"numba", "llvmlite", "pandas", "web3", "pyarrow", "numpy", "eth_abi", "pydantic", "jinja2", "pyrevm"}
 STRESS = ("stress", "book", "--shock", "ETH=-30%", "--steps", "3")

@@ -1,0 +1,1 @@
+"""Parameters for an asset that is to be listed, each by a stated rule from what is known of it."""
