@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from chain.snapshot import Snapshot
+    from simulator.estimate.reverse import Reverse
     from simulator.estimate.run import BadDebt
     from simulator.run import Run
     from simulator.summary import Line
@@ -340,13 +341,31 @@ def stress(
     scheduler: Annotated[
         str | None, typer.Option(help="tcp://HOST:PORT of a Dask scheduler whose workers do the paths.")
     ] = None,
+    reverse: Annotated[
+        str | None, typer.Option(help="bad_debt=1e6: instead of a shock, look for the most plausible ones that do it.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What if these prices moved by so much; or, with --paths, as a model says they may?"""
+    """What if these prices moved by so much; or, with --paths, as a model says they may?
+
+    With --reverse: which moves do so much damage?
+    """
     from chain.errors import InputError
     from simulator.book import read
     from simulator.stress import stress as run_shock
 
+    if reverse is not None:
+        if shock or out is not None or paths is not None or scheduler is not None:
+            raise InputError("--reverse goes with none of --shock, --paths, --out and --scheduler; leave them out")
+        from simulator.estimate import command
+
+        with progress_bars() as part:
+            shocks = command.run_reverse(
+                snapshot, reverse, model=model, series=series, horizon=horizon, follow=follow or [], peg=peg or [],
+                workers=workers, progress=part("rounds"), seed=seed,
+            )  # fmt: skip
+        _show_reverse(shocks, as_json)
+        return
     if paths is not None:
         if shock or out is not None:
             raise InputError("--paths goes with neither --shock nor --out; leave them out")
@@ -685,6 +704,20 @@ def _show_estimate(found: BadDebt, as_json: bool) -> None:
     )
     if not all(each["enough"] for each in statistics):
         print("too few: the sample is too small for the interval; take more paths, or --sampling importance")
+
+
+def _show_reverse(found: Reverse, as_json: bool) -> None:
+    from simulator.estimate import command
+
+    if as_json:
+        facts = {**found.facts, "target_usd": found.target_usd, "notes": command.REVERSE_NOTES}
+        print(json.dumps({**facts, "shocks": found.records()}, indent=2))
+        return
+    for note in command.REVERSE_NOTES:
+        print(f"note: {note}")
+    hours = found.facts["steps"] * found.facts["step_s"] / 3600.0
+    title = f"most plausible shocks over {hours:g} h with {found.target_usd:,.0f} USD of bad debt, each of another kind"
+    _print_table(f"{title}, by {found.facts['model']}", command.shocks(found))
 
 
 def _show_run(run: Run, as_json: bool) -> None:

@@ -69,7 +69,7 @@ def run(
 
 def notes(found: Audit) -> list[str]:
     """What a reader of any figure must know."""
-    return [*found.facts["notes"], *estimates.NOTES]
+    return [*found.facts["notes"], *estimates.FROZEN]
 
 
 def as_json(found: Audit) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from simulator.estimate.outputs import BAD_DEBT
 from simulator.estimate.statistics import Until
 
 if TYPE_CHECKING:
+    from simulator.estimate.reverse import Reverse
     from simulator.estimate.run import BadDebt
 
 MODELS: Mapping[str, Callable[[Series, int], PriceModel]] = {
@@ -35,8 +37,15 @@ LIQUIDATED = (
     "liquidated volume and liquidators' profit are of the whole path",
 )
 FROZEN = (f"{_BAD_DEBT}; nobody liquidates before, no interest, no price impact",)
+REVERSE_NOTES = (
+    "economic bad debt if nobody liquidates before, at the end of the shock; no interest, no price impact",
+    "distance: standard deviations from no move, by the covariance of the model's moves over the horizon (Mahalanobis)",
+    "chances: that a move goes at least as far in the shock's direction, if moves were normal, and of those drawn from "
+    "the model; the chance of such damage in any way is what --paths estimates",
+)
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
+_REVERSE = re.compile(r"bad_debt\s*=\s*(\d[\d_]*(?:\.\d+)?(?:e\d+)?)")
 _UNTIL = re.compile(r"es(\d+(?:\.\d+)?)\s*=\s*(\d+(?:\.\d+)?)\s*%")
 
 
@@ -54,6 +63,14 @@ def until(text: str) -> Until:
     if match is None or not 0.0 < float(match[1]) < 100.0 or float(match[2]) == 0.0:
         raise InputError(f"--until {text}: write es99=5% for the 99 % expected shortfall within 5 %")
     return Until(round(float(match[1]) / 100.0, 12), float(match[2]) / 100.0)
+
+
+def damage_usd(text: str) -> float:
+    """The dollars of ``bad_debt=1e6``; raises InputError if there are none."""
+    match = _REVERSE.fullmatch(text.strip())
+    if match is None or not 0.0 < (dollars := float(match[1])) < math.inf:
+        raise InputError(f"--reverse {text}: write bad_debt=1e6 for 1,000,000 dollars of bad debt in all markets")
+    return dollars
 
 
 def pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
@@ -156,6 +173,55 @@ def run(
         progress=progress,
         **options,
     )
+
+
+def run_reverse(
+    snapshot: Path,
+    damage: str,
+    *,
+    model: str,
+    series: Path | None,
+    horizon: str,
+    follow: Sequence[str],
+    peg: Sequence[str],
+    **options: Any,
+) -> Reverse:
+    """What `unwind stress --reverse` asks for; `options` as `reverse.reverse_stress` takes them.
+
+    Raises
+    ------
+    InputError
+        If an option is malformed, or the series or the snapshot is not as it should be, or no shock does the damage.
+    """
+    from simulator.estimate.reverse import reverse_stress
+
+    target = damage_usd(damage)
+    if series is None:
+        raise InputError("--reverse takes what is plausible from your own prices; give --series FILE")
+    made = fitted(model, series, horizon, pairs("--peg", peg))
+    return reverse_stress(snapshot, made, target, follow=pairs("--follow", follow), **options)
+
+
+def shocks(found: Reverse) -> list[dict[str, Any]]:
+    """Shocks as a person reads them, the markets that lose largest first."""
+    from simulator.estimate.reverse import described
+
+    rows = []
+    for shock in found.shocks:
+        markets = sorted(zip(shock.losses_usd[1:], found.outputs[1:], strict=True), reverse=True)
+        rows.append(
+            {
+                "distance": float(shock.distance),
+                "chance_if_normal": f"{shock.normal_chance:.2g}",
+                "chance_in_the_model": f"{shock.model_chance:.2g}"
+                if shock.model_chance
+                else f"< {1 / found.drawn:.1g}",
+                "bad_debt_usd": float(shock.losses_usd[0]),
+                "shock": described(found.assets, shock.moves),
+                "who_loses": ", ".join(f"{name} {loss:,.0f}" for loss, name in markets if loss > 0.0),
+            }
+        )
+    return rows
 
 
 def notes(found: BadDebt) -> list[str]:

@@ -1,0 +1,468 @@
+"""Reverse stress: the most plausible shock that does so much damage, and others that differ from it in kind.
+
+A shock is a vector of logarithms of what becomes of prices over the horizon. How plausible it is its Mahalanobis
+distance says, under the covariance of the model's own moves over the horizon (Breuer, Jandacka, Rheinberger and Summer
+2009, *Int. J. of Central Banking* 5): in normal moves, and all others with elliptical contours, shocks at one distance
+are as likely as one another, and nearer ones more so. The one sought is the point of the damaging region that is
+nearest to no shock at all (Glasserman, Kang and Kang 2015, *Quantitative Finance* 15, seek the most likely point in
+the same sense; in structural reliability it is the design point of Hasofer and Lind 1974). The region may have several
+parts, and the nearest point of each is a way of its own in which the damage comes about.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from chain.errors import InputError
+from chain.snapshot import Snapshot
+from simulator.estimate.importance import Losses
+from simulator.estimate.losses import EconomicBadDebt
+from simulator.estimate.models.draws import Independent
+from simulator.estimate.models.model import FloatArray, IntArray, PriceModel, root
+from simulator.scheduling import Pool, pool
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BoolArray = npt.NDArray[np.bool_]
+LARGEST_LOG = math.log(1_000.0)
+"""No price falls or rises further than to a thousandth, or by a factor of a thousand."""
+KIND = 0.9
+"""Cosine of two shocks' directions, in units of standard deviation, below which they differ in kind."""
+_ONE = 0.995
+"""Cosine above which two searches have come to the same point."""
+_MOST = 5
+_RANDOM_RAYS, _PAIRED, _REFINED = 256, 12, 24
+_SCAN, _BISECTIONS, _ROUNDS = 64, 22, 40
+_ALL = 3 * _SCAN + _ROUNDS
+"""Rounds: the first rays, the pairs, the points that are left, and what brings those nearer."""
+_BLENDS = (1.0, 0.5, 0.25, 0.1)
+"""Of the way from a ray to the gradient."""
+_TRIES, _SPREAD = 8, 0.1
+"""Random neighbours, and how far off: less than what makes another kind, or searches would leave their part."""
+_NUMBERS, _FEWEST, _MOVES = 2**24, 2**12, 2**16
+"""Of the moves that are drawn: numbers, and how many moves at least and at most."""
+
+
+@dataclass(frozen=True)
+class Shock:
+    """A shock that does the damage.
+
+    Attributes
+    ----------
+    moves
+        Shape (assets,): shares by which prices move, such as -0.4.
+    distance
+        From no shock, in standard deviations.
+    normal_chance
+        That a normal move goes at least as far in this direction: 1 - Phi(distance). It is the chance of the damage
+        itself if its region ends in a plane there, and less than that of heavier tails.
+    model_chance
+        The same of the model: share of the moves drawn from it.
+    losses_usd
+        Shape (outputs,).
+    """
+
+    moves: FloatArray
+    distance: float
+    normal_chance: float
+    model_chance: float
+    losses_usd: FloatArray
+
+
+@dataclass(frozen=True)
+class Reverse:
+    """Shocks that do a damage, the most plausible first, each of another kind.
+
+    Attributes
+    ----------
+    assets, outputs
+        What has a price, and what loses: all markets together, then each.
+    target_usd
+        The damage asked for, of the first output.
+    shocks
+        They differ in direction (cosine below `KIND`) or in the market that bears most of the loss.
+    facts
+        How they were found: JSON values.
+    """
+
+    assets: tuple[str, ...]
+    outputs: tuple[str, ...]
+    target_usd: float
+    shocks: tuple[Shock, ...]
+    facts: Mapping[str, Any]
+
+    @property
+    def drawn(self) -> int:
+        """Moves drawn from the model."""
+        return int(self.facts["moves"])
+
+    def records(self) -> list[dict[str, Any]]:
+        """The shocks as JSON values: `Shock`'s fields, moves by asset and losses by output."""
+        return [
+            {
+                "distance": shock.distance,
+                "normal_chance": shock.normal_chance,
+                "model_chance": shock.model_chance,
+                "moves": dict(zip(self.assets, shock.moves.tolist(), strict=True)),
+                "losses_usd": dict(zip(self.outputs, shock.losses_usd.tolist(), strict=True)),
+            }
+            for shock in self.shocks
+        ]
+
+    def frame(self) -> pd.DataFrame:
+        """One row a shock: distance, chances, the move of each asset, the loss of each output."""
+        import pandas as pd
+
+        rows = [
+            {name: value for name, value in each.items() if name not in ("moves", "losses_usd")}
+            | {f"move {asset}": move for asset, move in each["moves"].items()}
+            | {f"loss_usd {output}": loss for output, loss in each["losses_usd"].items()}
+            for each in self.records()
+        ]
+        return pd.DataFrame(rows)
+
+
+def reverse_stress(
+    snapshot: Snapshot | Path | str,
+    model: PriceModel,
+    target_usd: float,
+    *,
+    follow: Mapping[str, str] | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Reverse:
+    """The most plausible shocks that leave a snapshot's book with so much economic bad debt.
+
+    Parameters
+    ----------
+    snapshot
+        A snapshot, or its folder.
+    model
+        Price paths; what counts is how far they are from the start at their end.
+    target_usd
+        Bad debt of all markets together, if nobody liquidates before.
+    follow
+        As `losses.EconomicBadDebt.of` takes it.
+    seed
+        Of the moves that are drawn from the model, and of the directions in which the search begins.
+    workers
+        Threads; as many as there are processors if absent. The result is the same with any.
+    progress
+        Called with rounds done and to do.
+
+    Raises
+    ------
+    InputError
+        If a token has no price path, or no shock that was looked at does the damage, or the book has it already.
+    """
+    from simulator.book import open_book, opened
+
+    losses = EconomicBadDebt.of(open_book(opened(snapshot)), model.assets, follow=follow, at="end")
+    moves = horizon_moves(model, seed)
+    found = most_plausible(
+        losses, losses.outputs, model.assets, moves, target_usd, seed=seed, workers=workers, progress=progress
+    )
+    facts = {
+        "model": type(model).__name__,
+        "steps": model.steps,
+        "step_s": model.step_s,
+        "moves": len(moves),
+        "seed": seed,
+        "follow": dict(follow or {}),
+    }
+    return Reverse(found.assets, found.outputs, found.target_usd, found.shocks, facts)
+
+
+def horizon_moves(model: PriceModel, seed: int) -> FloatArray:
+    """Logarithms of relative prices at the end of paths, shape (paths, assets)."""
+    count = max(_FEWEST, min(_MOVES, _NUMBERS // max(model.dimension, 1)))
+    at_once = max(1, min(count, _NUMBERS // 8 // max(model.dimension, 1)))
+    # not the numbers of an estimate with the same seed
+    draws = Independent(int(np.random.SeedSequence([seed, 2]).generate_state(1, np.uint64)[0]))
+    ends = [
+        model.prices(draws.uniforms(first, min(at_once, count - first), model.dimension))[:, -1]
+        for first in range(0, count, at_once)
+    ]
+    return np.asarray(np.log(np.concatenate(ends)))
+
+
+def most_plausible(
+    losses: Losses,
+    outputs: Sequence[str],
+    assets: Sequence[str],
+    moves: FloatArray,
+    target_usd: float,
+    *,
+    seed: int = 0,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Reverse:
+    """The most plausible shocks at which any losses are so large; `reverse_stress` with the losses given.
+
+    Parameters
+    ----------
+    losses
+        Called by several threads at once, with prices before and after a shock: shape (shocks, 2, assets).
+    outputs
+        What the columns of the losses are. The damage is the first.
+    assets
+        The order of prices and moves.
+    moves
+        Shape (moves, assets): logarithms of relative prices over the horizon, as the model has them.
+    target_usd, seed, workers, progress
+        As `reverse_stress` takes them.
+
+    Notes
+    -----
+    The search goes along rays from no shock: each asset alone and with what moves with it, principal components, pairs,
+    and directions at random. Along each, the first point that does the damage is looked for in 64 steps, closer to one
+    another near the start, and then halved down to; a part of the region that is thinner than a step can be missed. The
+    nearest points that differ go on from there: toward the gradient of the damage, which at the nearest point of a
+    smooth region is the ray itself (the iteration of Rackwitz and Fiessler 1978), and to random neighbours, for the
+    kinks. Steps are taken only where they come nearer and the same market goes on bearing most, so that a found point
+    always does the damage, and does it to that market.
+
+    Raises
+    ------
+    InputError
+        If no shock that was looked at does the damage, or none has to, or a price never moves.
+    """
+    if not target_usd > 0.0 or not math.isfinite(target_usd):
+        raise InputError(f"the damage must be a number of dollars above 0, not {target_usd:g}")
+    lower = root(np.atleast_2d(np.cov(moves, rowvar=False)), "the moves over the horizon")
+    with pool(workers) as doers:
+        search = _Search(losses, lower, target_usd, doers, np.random.default_rng(seed), progress)
+        before = search.losses_at(np.zeros((1, len(assets))))[0, 0]
+        if before >= target_usd:
+            raise InputError(f"bad debt is {before:,.0f} USD before any shock; ask for more than that")
+        rays, radii = search.starts()
+        if not np.isfinite(radii).any():
+            raise InputError(
+                f"no shock was found that does {target_usd:,.0f} USD of damage; the most is {search.most:,.0f} USD, at "
+                + described(assets, np.expm1(search.most_at @ lower.T))
+            )
+        rays, radii = search.refined(rays, radii)
+        found = search.losses_at(radii[:, None] * rays)
+    if progress is not None:
+        progress(_ALL, _ALL)
+    white = moves @ np.linalg.pinv(lower).T
+    shocks = [
+        Shock(
+            moves=np.expm1(radii[i] * (lower @ rays[i])),
+            distance=float(radii[i]),
+            normal_chance=math.erfc(radii[i] / math.sqrt(2.0)) / 2.0,
+            model_chance=float((white @ rays[i] >= radii[i]).mean()),
+            losses_usd=found[i],
+        )
+        for i in _kinds(rays, radii, found, _MOST)
+    ]
+    return Reverse(tuple(assets), tuple(outputs), target_usd, tuple(shocks), {"moves": len(moves), "seed": seed})
+
+
+def described(assets: Sequence[str], moves: FloatArray, most: int = 8) -> str:
+    """A shock in words: the largest moves first, those under 0.05 % left out."""
+    order = [int(i) for i in np.argsort(-np.abs(np.log1p(moves)), kind="stable") if abs(moves[i]) >= 0.0005]
+    words = [f"{assets[i]} {moves[i]:+.1%}" for i in order[:most]]
+    return ", ".join(words + ([f"{len(order) - most} smaller moves"] if len(order) > most else []))
+
+
+def _kinds(rays: FloatArray, radii: FloatArray, losses: FloatArray, most: int) -> IntArray:
+    """The nearest points, each of another kind than all that are nearer, at most so many."""
+    bears = _bears(losses)
+    kept: list[int] = []
+    for i in np.argsort(radii, kind="stable"):
+        if len(kept) < most and all(rays[i] @ rays[j] < KIND or bears[i] != bears[j] for j in kept):
+            kept.append(int(i))
+    return np.array(kept, dtype=np.int64)
+
+
+@dataclass
+class _Search:
+    """A search for near points; rays and points are in units of standard deviation, uncorrelated.
+
+    Attributes
+    ----------
+    lower
+        Root of the covariance: a point is a shock once this is applied to it.
+    most, most_at
+        The largest damage of all points looked at, and where.
+    """
+
+    losses: Losses
+    lower: FloatArray
+    target_usd: float
+    doers: Pool
+    rng: np.random.Generator
+    progress: Callable[[int, int], None] | None
+    most: float = 0.0
+    rounds: int = 0
+
+    def __post_init__(self) -> None:
+        self.most_at = np.zeros(len(self.lower))
+
+    def losses_at(self, points: FloatArray) -> FloatArray:
+        """Shape (points, outputs)."""
+        prices = np.ones((len(points), 2, points.shape[1]))
+        prices[:, 1] = np.exp(points @ self.lower.T)
+        parts = np.array_split(prices, min(len(prices), self.doers.threads))
+        return np.concatenate([part for _, part in sorted(self.doers.map(_called, parts, self.losses), key=_place)])
+
+    def damage(self, points: FloatArray) -> FloatArray:
+        """Shape (points,)."""
+        return self.remembered(points)[:, 0]
+
+    def hit(self, points: FloatArray, bears: IntArray | None = None) -> BoolArray:
+        """Whether points do the damage, and the market that is to bear most of it does; shape (points,)."""
+        found = self.remembered(points)
+        does = found[:, 0] >= self.target_usd
+        return does if bears is None else does & (_bears(found) == bears)
+
+    def remembered(self, points: FloatArray) -> FloatArray:
+        """Losses, of which the largest is kept; shape (points, outputs)."""
+        found = self.losses_at(points)
+        if found[:, 0].max() > self.most:
+            largest = int(found[:, 0].argmax())
+            self.most, self.most_at = float(found[largest, 0]), points[largest]
+        return found
+
+    def starts(self) -> tuple[FloatArray, FloatArray]:
+        """Rays that reach the damage, and how far; infinity where one does not."""
+        assets = len(self.lower)
+        alone, along = np.linalg.pinv(self.lower).T, self.lower
+        components = np.linalg.eigh(self.lower @ self.lower.T)[1].T @ alone
+        single = np.concatenate([alone, -alone, along, -along, components, -components])
+        first = _unit(np.concatenate([single, self.rng.standard_normal((_RANDOM_RAYS, assets))]))
+        radii = self.reach(first)
+        by_asset = radii[: 4 * assets].reshape(4, assets).min(axis=0)
+        nearest = np.argsort(by_asset, kind="stable")[:_PAIRED]
+        unit = _unit(along)
+        pairs = [
+            sign * unit[i] + other * unit[j]
+            for i, j in combinations(nearest.tolist(), 2)
+            for sign in (1.0, -1.0)
+            for other in (1.0, -1.0)
+        ]
+        if not pairs:
+            return first, radii
+        second = _unit(np.array(pairs))
+        return np.concatenate([first, second]), np.concatenate([radii, self.reach(second)])
+
+    def reach(self, rays: FloatArray, end: FloatArray | None = None, bears: IntArray | None = None) -> FloatArray:
+        """Distance along each ray of the first point that does the damage; infinity if there is none.
+
+        Parameters
+        ----------
+        rays
+            Shape (rays, assets).
+        end
+            Where to stop, by ray; where a price gets to `LARGEST_LOG` if absent.
+        bears
+            The market that is to bear most of it, by ray; any if absent.
+        """
+        if end is None:
+            end = LARGEST_LOG / np.maximum(np.abs(rays @ self.lower.T).max(axis=1), 1e-300)
+        short, far = np.zeros(len(rays)), np.full(len(rays), np.inf)
+        left = np.arange(len(rays))
+        for step in range(1, _SCAN + 1):
+            self.tell()
+            if len(left):
+                at = end[left] * (step / _SCAN) ** 2
+                hit = self.hit(at[:, None] * rays[left], None if bears is None else bears[left])
+                far[left[hit]] = at[hit]
+                short[left[~hit]] = at[~hit]
+                left = left[~hit]
+        there = np.flatnonzero(np.isfinite(far))
+        far[there] = self.halved(rays[there], short[there], far[there], None if bears is None else bears[there])
+        return far
+
+    def halved(self, rays: FloatArray, short: FloatArray, far: FloatArray, bears: IntArray | None = None) -> FloatArray:
+        """A point between one that does not do the damage and one that does, and that does it just so."""
+        for _ in range(_BISECTIONS if len(rays) else 0):
+            middle = (short + far) / 2.0
+            hit = self.hit(middle[:, None] * rays, bears)
+            short, far = np.where(hit, short, middle), np.where(hit, middle, far)
+        return far
+
+    def refined(self, rays: FloatArray, radii: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The nearest points near some of each kind that do the damage; see `most_plausible`."""
+        there = np.isfinite(radii)
+        rays, radii = rays[there], radii[there]
+        found = self.losses_at(radii[:, None] * rays)
+        picked = _kinds(rays, radii, found, _REFINED)
+        rays, radii, bears, spread = rays[picked], radii[picked], _bears(found[picked]), np.full(len(picked), _SPREAD)
+        for _ in range(_ROUNDS):
+            self.tell()
+            moving = np.flatnonzero(spread > 1e-4)
+            if not len(moving):
+                continue
+            tries = self.neighbours(rays[moving], radii[moving], spread[moving])
+            count, each, assets = tries.shape
+            nearer = radii[moving] * (1.0 - 1e-6)
+            found = self.remembered((nearer[:, None, None] * tries).reshape(-1, assets))
+            same = _bears(found).reshape(count, each) == bears[moving, None]
+            damage = np.where(same, found[:, 0].reshape(count, each), -np.inf)
+            best = damage.argmax(axis=1)
+            hit = damage[np.arange(count), best] >= self.target_usd
+            better = moving[hit]
+            rays[better] = tries[hit, best[hit]]
+            radii[better] = self.halved(rays[better], np.zeros(len(better)), nearer[hit], bears[better])
+            spread[moving[~hit]] /= 2.0
+            kept = _distinct(rays, radii)
+            rays, radii, bears, spread = rays[kept], radii[kept], bears[kept], spread[kept]
+        return rays, np.minimum(radii, self.reach(rays, radii, bears))
+
+    def neighbours(self, rays: FloatArray, radii: FloatArray, spread: FloatArray) -> FloatArray:
+        """Directions to try from each point: toward the gradient, and at random; shape (points, tries, assets)."""
+        count, assets = rays.shape
+        step = 1e-4 * radii
+        ends = radii[:, None, None] * rays[:, None, :] + step[:, None, None] * np.eye(assets)
+        starts = radii[:, None, None] * rays[:, None, :] - step[:, None, None] * np.eye(assets)
+        both = self.damage(np.concatenate([ends, starts]).reshape(-1, assets)).reshape(2, count, assets)
+        gradient = _unit(both[0] - both[1])
+        toward = [rays + blend * (gradient - rays) for blend in _BLENDS]
+        noise = self.rng.standard_normal((_TRIES, count, assets)) * (spread / math.sqrt(assets))[:, None]
+        return _unit(np.stack([*toward, *(rays + each for each in noise)], axis=1))
+
+    def tell(self) -> None:
+        """One more round is done."""
+        self.rounds += 1
+        if self.progress is not None:
+            self.progress(self.rounds, _ALL)
+
+
+def _called(losses: Losses, prices: FloatArray) -> FloatArray:
+    return losses(prices)
+
+
+def _place(part: tuple[int, FloatArray]) -> int:
+    return part[0]
+
+
+def _bears(losses: FloatArray) -> IntArray:
+    """Which market bears most, by point; 0 if there are none but all together."""
+    return losses[:, 1:].argmax(axis=1) if losses.shape[1] > 1 else np.zeros(len(losses), dtype=np.int64)
+
+
+def _unit(rays: FloatArray) -> FloatArray:
+    """Of length 1; those of no length stay."""
+    length = np.sqrt((rays**2).sum(axis=-1, keepdims=True))
+    return np.asarray(rays / np.where(length > 0.0, length, 1.0))
+
+
+def _distinct(rays: FloatArray, radii: FloatArray) -> IntArray:
+    """The nearest of the points that have come together in one direction."""
+    kept: list[int] = []
+    for i in np.argsort(radii, kind="stable"):
+        if not kept or (rays[kept] @ rays[i]).max() < _ONE:
+            kept.append(int(i))
+    return np.array(kept, dtype=np.int64)
