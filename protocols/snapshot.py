@@ -176,7 +176,7 @@ def _read_beside(
     accounts = accounts_of((schema.key, rows) for reading in readings for schema, rows in reading.rows.items())
     (trees, rows), owners = walked(node, block, beside(beside(sources, claimed), walk_owners(accounts)))
     parts = [row for feed, tree in trees.items() for row in part_rows(feed, tree)]
-    return Reading((), {ORACLE_PARTS: parts, **rows, OWNERS: owners})
+    return Reading((), {ORACLE_PARTS: parts, **rows, OWNERS: owners}, claims.unread(rows, tokens))
 
 
 def _tables(readings: Sequence[Reading]) -> dict[str, Table]:

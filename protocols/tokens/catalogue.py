@@ -7,7 +7,10 @@ _LIMITS = (
     "a token of no known kind is a claim on nothing",
     "rates and backing as they stand at the block, of Compound's claims as of the last accrual",
 )
-_LEAVES = "what is minted, bridged or kept off the chain is a leaf: the collateral behind it is not read"
+_LEAVES = (
+    "what is minted, bridged or kept off the chain is a leaf: the collateral behind it is not read, and a note says so "
+    "of what is minted; GHO is a claim on the pool that mints it, as far as an Aave v3 pool of the snapshot does"
+)
 CATALOGUE = (
     Entry(
         "Claims: Aave v3's aTokens and static aTokens, ERC-4626 shares, Uniswap v2 liquidity",
@@ -30,7 +33,8 @@ CATALOGUE = (
         limits=(
             _LEAVES,
             "known by address on Ethereum and a few more chains, bridged ones by their functions",
-            "not read: other restaked ether, bridges that mint without naming the token that they stand for",
+            "not read: other restaked ether, bridges that mint without naming the token that they stand for, what "
+            "bridges hold of a canonical token for its claims on other chains",
         ),
     ),
 )

@@ -1,13 +1,20 @@
 """Tokens behind which nothing lies that is read here: bridged, backed off the chain, or minted against collateral.
 
 A bridged token is its bridge's debt, whatever it is called. Dollars and bitcoin that a company keeps, and dollars that
-a protocol mints against collateral, are known by address.
+a protocol mints against collateral, are known by address. GHO says itself who mints it: what an Aave pool lends out of
+nothing stands in the pool's own book, against its borrowers' collateral. What others mint of it is no claim here.
+
+Sources: GhoToken.getFacilitatorsList and getFacilitatorBucket (capacity, level); POOL of the facilitator, which is the
+pool's aToken of GHO, and since v3.4 a GhoDirectMinter.
 """
 
 from __future__ import annotations
 
-from protocols.tokens.kind import Claim, Found, Kind, Looking, Token, addresses
+from chain.calls import Call
+from protocols.tokens.kind import MOST_LISTED, Claim, Found, Kind, Looking, Token, addresses, failed
 
+MINTED = "minted"
+"""Name of the kind of what a protocol mints against collateral."""
 _ELSEWHERE = (Claim(""),)
 _OFF_CHAIN = {
     1: frozenset(
@@ -34,7 +41,6 @@ _MINTED = {
             "0x5f98805a4e8be255a32880fdec7f6728c6568ba0",  # LUSD
             "0x6440f144b7e50d6a8439336510312d2f54beb01d",  # BOLD
             "0xf939e0a03fb07f59a73314e73794be0e57ac1b4e",  # crvUSD
-            "0x40d16fc0246ad3160ccc09b8d0d3a2cd28ae6c2f",  # GHO
         }
     )
 }
@@ -45,6 +51,29 @@ def _look_at_a_bridged_token(token: Token) -> Looking:
     return Found(token.told["bridge"], _ELSEWHERE)
 
 
+def _look_at_gho(token: Token) -> Looking:
+    facilitators = token.told["facilitators"]
+    if len(facilitators) > MOST_LISTED:
+        return None
+    answers = yield [
+        call
+        for each in facilitators
+        for call in (
+            Call(token.address, "getFacilitatorBucket(address)(uint256,uint256)", (each,)),
+            Call(each, "POOL()(address)"),
+        )
+    ]
+    minted: dict[str, int] = {}
+    for bucket, pool in zip(answers[::2], answers[1::2], strict=True):
+        if not failed([bucket, pool]) and pool in token.issuers:
+            minted[token.issuers[pool]] = minted.get(token.issuers[pool], 0) + bucket[1]
+    if not any(minted.values()):
+        return Found(token.address, _ELSEWHERE)
+    # a token has one issuer: of several pools the one that has minted most
+    issuer = max(minted, key=lambda name: (minted[name], name))
+    return Found(issuer, _ELSEWHERE, supply_raw=minted[issuer])
+
+
 def _look_at_a_leaf(token: Token) -> Looking:
     yield from ()
     return Found(token.address, _ELSEWHERE)
@@ -52,7 +81,8 @@ def _look_at_a_leaf(token: Token) -> Looking:
 
 KINDS = (
     Kind("off_chain", "at withdrawal", {}, _look_at_a_leaf, at=_OFF_CHAIN),
-    Kind("minted", "at withdrawal", {}, _look_at_a_leaf, at=_MINTED),
+    Kind(MINTED, "at withdrawal", {"facilitators": "getFacilitatorsList()(address[])"}, _look_at_gho),
+    Kind(MINTED, "at withdrawal", {}, _look_at_a_leaf, at=_MINTED),
     # OptimismMintableERC20, Lido's ERC20Bridged, and Arbitrum's StandardArbERC20
     *(
         Kind("bridged", "at withdrawal", getters, _look_at_a_bridged_token)

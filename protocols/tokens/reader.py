@@ -16,6 +16,7 @@ from chain.tables import Schema
 from protocols.reading import Rows
 from protocols.tokens.kind import Found, Kind, Looking, Token
 from protocols.tokens.kinds import KINDS
+from protocols.tokens.leaves import MINTED
 from protocols.walking import Walk, together
 
 ADAPTER = 2
@@ -81,6 +82,16 @@ def walk_claims(
         owed = {claim.underlying: None for _, what in found if what for claim in what.claims}
         level = [address for address in owed if address and address not in known and address not in tokens]
     return _rows(tokens, _reached(known, tokens), known)
+
+
+def unread(rows: Mapping[Schema, Rows], symbols: Mapping[str, str]) -> list[str]:
+    """What a reader of any result must know of the claims: the tokens minted against collateral that is not read."""
+    names = {**symbols, **{row["token"]: row["symbol"] for row in rows[TOKENS]}}
+    leaves = (row for row in rows[CLAIMS] if row["kind"] == MINTED and row["issuer"] == row["token"])
+    named = sorted(names[row["token"]] for row in leaves)
+    if not named:
+        return []
+    return [f"what {', '.join(named)} is minted against is not read: claims on it end there, and no loss comes from it"]
 
 
 def issuers_of(markets: Sequence[Market]) -> dict[str, str]:

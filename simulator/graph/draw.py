@@ -131,11 +131,12 @@ class Draughtsman:
         target, amount, token = [], [], []
         for row, issuer in enumerate(claims.issuer):
             underlying = int(claims.underlying[row])
-            address = self.book.tokens[underlying].address if underlying != OFF_CHAIN else ""
-            reserve = self._reserve_of.get((issuer, address))
+            # what a market mints out of nothing (GHO) it lends itself: its borrowers' collateral stands behind it
+            at = underlying if underlying != OFF_CHAIN else int(claims.token[row])
+            reserve = self._reserve_of.get((issuer, self.book.tokens[at].address))
             target.append(reserve if reserve is not None else {**self._issuer, **markets, **pools}[issuer])
             # what lies off the chain cannot be counted in its own units: what is owed stands for it
-            token.append(underlying if underlying != OFF_CHAIN else int(claims.token[row]))
+            token.append(at)
             amount.append(float(claims.backing[row] if underlying != OFF_CHAIN else claims.supply[row]))
         columns = np.array(target, dtype=np.int64), np.array(token, dtype=np.int64), np.array(amount)
         self._add("backs", claims.token, *columns, CLAIMS.name, np.arange(len(target)))

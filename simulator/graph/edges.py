@@ -7,7 +7,8 @@ is hit if it fails lies behind it:
 kind                  from → to                                  amount
 ====================  =========================================  ====================================================
 wraps                 token → token that it is a claim on        underlying owed to all holders at the claim's rate
-backs                 token → issuer, or the issuing reserve     underlying that stands behind all claims
+backs                 token → issuer, or the issuing reserve     underlying that stands behind all claims; of what lies
+                                                                 off the chain, or is minted (GHO), what is owed
 backs                 reserve → token                            what lies in the reserve: cash, or unlent collateral
 backs                 market → reserve                           all that the reserve's suppliers own
 backs                 vault → token of another vault             what the vault has of it, in what both lend

@@ -23,7 +23,7 @@ from protocols.tokens.liquidity import balancer_share, fee_liquidity
 from protocols.tokens.losses import CONVERSIONS, Terms, load, rate_after_loss
 from protocols.tokens.metamorpho.tables import ALLOCATIONS, VAULTS
 from protocols.tokens.pendle import principal_worth
-from protocols.tokens.reader import DEPTH, walk_claims
+from protocols.tokens.reader import DEPTH, unread, walk_claims
 from protocols.tokens.shares import assets_down
 from protocols.tokens.vault_v2 import tables as vault_v2
 from protocols.walking import walked
@@ -205,6 +205,14 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, dict[str, Any]], list[tuple[Any
         [(D, "pendle", C, 916_666_666_666_666_666, 1_000, 916)],
         "at once",
     ),
+    "GHO, of which a pool has minted some": (
+        token(18, 900)
+        | {"getFacilitatorsList()(address[])": [E, B]}
+        | {"getFacilitatorBucket(address)(uint256,uint256)": (5_000, 350)},
+        {E: {"POOL()(address)": D}, B: {}},
+        [("", "minted", "lender", 0, 350, 0)],
+        "at withdrawal",
+    ),
     "a bridged token": (
         token(18, 900, bridge=B, remoteToken=C),
         {},
@@ -257,6 +265,21 @@ def test_what_is_known_by_address_is_known_on_its_chain_only() -> None:
         (USDC, "", "off_chain", USDC, 0, 500, 0),
     ]
     assert claims(walk(contracts, symbols, chain_id=7)) == []
+
+
+def test_what_is_minted_by_no_pool_of_the_snapshot_is_a_leaf_and_named_in_a_note() -> None:
+    dai = "0x6b175474e89094c44da98b954eedeac495271d0f"
+    gho = token(18, 900) | {"getFacilitatorsList()(address[])": [E]}
+    gho |= {"getFacilitatorBucket(address)(uint256,uint256)": (5_000, 350)}
+    contracts = {A: gho, E: {"POOL()(address)": B}, dai: token(), C: vault(dai)}
+    symbols = {A: "GHO", dai: "DAI", C: "sDAI"}
+    rows = walk(contracts, symbols)
+    assert {row[0]: row[3] for row in claims(rows)} == {A: A, dai: dai, C: C}
+    (note,) = unread(rows, symbols)
+    assert "DAI, GHO" in note
+    assert "sDAI" not in note
+    minting = [Market("lender", "any", "1", {"pool": B})]
+    assert unread(walk({A: gho, E: {"POOL()(address)": B}}, {A: "GHO"}, minting), symbols) == []
 
 
 def test_a_token_that_only_looks_like_a_claim_is_none() -> None:

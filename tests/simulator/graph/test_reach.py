@@ -116,3 +116,17 @@ def test_two_things_of_one_name_are_refused_by_name() -> None:
     drawn = ExposureGraph.of(snapshot_of(toy))
     with pytest.raises(InputError, match="issuer of C can mean several things in the graph; give one of issuer:0x1"):
         upstream(drawn, "issuer of C")
+
+
+def test_what_a_market_mints_is_backed_by_its_borrowers_collateral() -> None:
+    coins = (Coin("GHO", 1.0), Coin("X", 5.0), Coin("fund", 1.0), Coin("USD", 1.0, 6))
+    claims = (Claim("GHO", "", 0.0, 900.0, "mint"), Claim("fund", "GHO", 1.0, 500.0, "0xfund"))
+    loans = (
+        Loans("mint", "X", "GHO", {"bob": (300.0, 900.0)}),
+        Loans("top", "fund", "USD", {"ann": (200.0, 100.0)}),
+    )
+    found = downstream(ExposureGraph.of(snapshot_of(Toy(coins, claims, loans))), "X").set_index("label")
+    assert found.loc["GHO", "path"] == "GHO –backs→ mint/GHO –borrows→ bob –supplies→ mint/X –backs→ X"
+    assert found.loc["GHO", "usd"] == pytest.approx(900.0)
+    # who holds claims on it is hit through it
+    assert found.loc["top/USD", "usd"] == pytest.approx(100.0)
