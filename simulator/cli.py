@@ -232,7 +232,7 @@ def snapshot(
 def graph(
     folder: Annotated[Path, typer.Argument(help="A snapshot.")],
     out: Annotated[
-        Path | None, typer.Option(help="File to write the graph to: .graphml, .gexf, .json, or .svg for a picture.")
+        Path | None, typer.Option(help="File to write the graph to: .graphml, .gexf, .json; or .svg, .png: a picture.")
     ] = None,
     upstream: Annotated[str | None, typer.Option(help="What does this depend on? A symbol, address or name.")] = None,
     downstream: Annotated[str | None, typer.Option(help="Who is hit if this fails?")] = None,

@@ -12,16 +12,17 @@ from typing import Any
 from chain.errors import InputError
 from simulator.graph.exposure import ExposureGraph
 from simulator.graph.picture import picture
+from simulator.graph.raster import png
 
 
 def write_graph(graph: ExposureGraph, path: Path) -> None:
-    """Write a graph in the form that the file's name ends with: graphml, gexf, json (node-link), or svg, a picture of
-    its hundred largest edges.
+    """Write a graph in the form that the file's name ends with: graphml, gexf, json (node-link), or svg or png, a
+    picture of its hundred largest edges.
 
     Raises
     ------
     InputError
-        If the name ends otherwise, or the file cannot be written.
+        If the name ends otherwise, the file cannot be written, or what renders a png is not installed.
     """
     form = path.suffix.lower().removeprefix(".")
     if form not in FORMS:
@@ -82,5 +83,15 @@ def _svg(graph: ExposureGraph) -> bytes:
     return picture(graph, standalone=True).encode("utf-8")
 
 
-FORMS: dict[str, Callable[[ExposureGraph], bytes]] = {"graphml": _graphml, "gexf": _gexf, "json": _json, "svg": _svg}
+def _png(graph: ExposureGraph) -> bytes:
+    return png(picture(graph, standalone=True))
+
+
+FORMS: dict[str, Callable[[ExposureGraph], bytes]] = {
+    "graphml": _graphml,
+    "gexf": _gexf,
+    "json": _json,
+    "svg": _svg,
+    "png": _png,
+}
 """How a graph is written, by the end of the file's name."""

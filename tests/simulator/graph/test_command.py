@@ -82,7 +82,7 @@ def test_a_file_is_written_in_the_form_of_its_name(here: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("book", "--out", "graph.png"), "a graph is written as .graphml, .gexf, .json, .svg"),
+        (("book", "--out", "graph.pdf"), "a graph is written as .graphml, .gexf, .json, .svg, .png"),
         (("book", "--upstream", "DOGE"), "nothing in the graph is called DOGE"),
         (("book", "--accounts", "some"), "each, by pattern or auto, not 'some'"),
         (("nowhere",), "nowhere"),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import struct
 import subprocess
 import sys
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from chain.snapshot import TOKENS
 from chain.tables import Table
 from simulator.graph.exposure import ExposureGraph
 from simulator.graph.picture import picture
+from simulator.graph.raster import png
 from simulator.graph.write import FORMS, write_graph
 from tests.simulator.books import Account, make_snapshot
 from tests.simulator.command import ROOT
@@ -107,14 +111,57 @@ def test_no_text_of_a_snapshot_becomes_markup() -> None:
     assert {"<b>&", "<script>ETH&"} <= texts
 
 
+def pixels(content: bytes) -> tuple[int, int, set[bytes]]:
+    """Width and height of a PNG of eight-bit red, green, blue and alpha, and the different quadruples of bytes in it,
+    as its rows are filtered: enough to tell a drawing from a blank."""
+    assert content.startswith(b"\x89PNG\r\n\x1a\n")
+    width, height, depth, colour = struct.unpack(">IIBB", content[16:26])
+    assert (depth, colour) == (8, 6)
+    data, at = b"", 8
+    while at < len(content):
+        size, name = struct.unpack(">I4s", content[at : at + 8])
+        data += content[at + 8 : at + 8 + size] if name == b"IDAT" else b""
+        at += 12 + size
+    raw = zlib.decompress(data)
+    rows = [raw[row * (4 * width + 1) : (row + 1) * (4 * width + 1)] for row in range(height)]
+    return width, height, {row[n : n + 4] for row in rows for n in range(1, len(row), 4)}
+
+
+def test_a_png_is_the_drawing_twice_as_large_and_no_blank(graph: ExposureGraph, tmp_path: Path) -> None:
+    write_graph(graph, tmp_path / "graph.png")
+    drawing = picture(graph)
+    _, _, width, height = map(float, ElementTree.fromstring(drawing).attrib["viewBox"].split())
+    content = (tmp_path / "graph.png").read_bytes()
+    found = pixels(content)
+    assert found[:2] == (2 * width, 2 * height)
+    # lines shine through each other, and letters have soft edges
+    assert len(found[2]) > 100
+    without = re.sub(r"<text.*?</text>", "", drawing)
+    assert png(without) != content, "text is drawn"
+    blank = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"/>'
+    assert pixels(png(blank)) == (2 * width, 2 * height, {bytes(4)})
+
+
+@pytest.mark.parametrize("missing", ["resvg_py", "font_roboto"])
+def test_without_what_renders_it_a_png_is_refused_and_it_is_said_what_to_install(
+    graph: ExposureGraph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "resvg_py", None) if missing == "resvg_py" else monkeypatch.setattr(
+        "simulator.graph.raster.find_spec", lambda _: None
+    )
+    with pytest.raises(InputError, match=r"pip install 'unwind-defi\[png\]', or write \.svg"):
+        write_graph(graph, tmp_path / "graph.png")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_snapshot_without_positions_is_an_empty_picture() -> None:
     drawn = picture(ExposureGraph.of(make_snapshot({}, pools=(), lent_usd=0.0)))
     assert list(ElementTree.fromstring(drawn).iter(f"{SVG}path")) == []
 
 
 def test_another_form_is_refused_and_nothing_is_left_behind(graph: ExposureGraph, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"a graph is written as \.graphml, \.gexf, \.json, \.svg"):
-        write_graph(graph, tmp_path / "graph.png")
+    with pytest.raises(InputError, match=r"a graph is written as \.graphml, \.gexf, \.json, \.svg, \.png"):
+        write_graph(graph, tmp_path / "graph.pdf")
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot write"):
         write_graph(graph, tmp_path / "file" / "graph.svg")
