@@ -87,7 +87,19 @@ OWNERS = Schema(
 )
 """Who owns accounts that are contracts; one with several owners has a row for each."""
 
-SHARED = (TOKENS, ORACLES, ORACLE_PARTS, CLAIMS, OWNERS)
+ESCROWS = Schema(
+    "escrows",
+    ("token", "escrow"),
+    (
+        Column("token", "text", "address"),
+        Column("escrow", "text", "contract of a canonical bridge that holds some of it"),
+        Column("bridged_to", "text", "name of the chain on which there are claims on what it holds"),
+        Column("held_raw", "uint256", "what it holds, smallest units"),
+    ),
+)
+"""How much of each token's supply lies in bridges, for claims on other chains."""
+
+SHARED = (TOKENS, ORACLES, ORACLE_PARTS, CLAIMS, OWNERS, ESCROWS)
 _REQUIRED = (TOKENS, ORACLES)
 
 

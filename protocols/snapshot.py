@@ -12,9 +12,10 @@ from chain.blocks import block_at
 from chain.deployments import Deployment, load_deployments
 from chain.errors import InputError
 from chain.node import Block, Node, Progress
-from chain.snapshot import CLAIMS, ORACLE_PARTS, ORACLES, OWNERS, TOKENS, Market, Snapshot
+from chain.snapshot import CLAIMS, ESCROWS, ORACLE_PARTS, ORACLES, OWNERS, TOKENS, Market, Snapshot
 from chain.tables import Schema, Table
 from protocols import registry
+from protocols.bridges import walk_escrows
 from protocols.catalogue import reader_caveat
 from protocols.oracles.reader import walk_trees
 from protocols.oracles.tables import rows as part_rows
@@ -167,16 +168,17 @@ def _read(
 def _read_beside(
     node: Node, block: Block, readings: Sequence[Reading], markets: Sequence[Market], chosen: Sequence[Deployment]
 ) -> Reading:
-    """What prices are made of, what tokens are claims on, and who owns accounts: all are walked over side by side, to
-    share requests."""
+    """What prices are made of, what tokens are claims on, who owns accounts, and what bridges hold: all are walked over
+    side by side, to share requests."""
     feeds = sorted({row["feed"] for reading in readings for row in reading.rows.get(ORACLES, ())})
     tokens = {row["token"]: row["symbol"] for reading in readings for row in reading.rows.get(TOKENS, ())}
     native = next((d.addresses[WRAPPED_NATIVE] for d in chosen if WRAPPED_NATIVE in d.addresses), "")
     sources, claimed = walk_trees(block, feeds), claims.walk_claims(block.chain_id, tokens, markets, native)
     accounts = accounts_of((schema.key, rows) for reading in readings for schema, rows in reading.rows.items())
-    (trees, rows), owners = walked(node, block, beside(beside(sources, claimed), walk_owners(accounts)))
+    others = beside(walk_owners(accounts), walk_escrows(block.chain_id, tokens))
+    (trees, rows), (owners, held) = walked(node, block, beside(beside(sources, claimed), others))
     parts = [row for feed, tree in trees.items() for row in part_rows(feed, tree)]
-    return Reading((), {ORACLE_PARTS: parts, **rows, OWNERS: owners}, claims.unread(rows, tokens))
+    return Reading((), {ORACLE_PARTS: parts, **rows, OWNERS: owners, ESCROWS: held}, claims.unread(rows, tokens))
 
 
 def _tables(readings: Sequence[Reading]) -> dict[str, Table]:
@@ -186,7 +188,7 @@ def _tables(readings: Sequence[Reading]) -> dict[str, Table]:
         for schema, more in reading.rows.items():
             rows.setdefault(schema, []).extend(more)
     rows[TOKENS] = list({row["token"]: row for row in rows[TOKENS]}.values())
-    keep = {TOKENS, ORACLES, CLAIMS, OWNERS}
+    keep = {TOKENS, ORACLES, CLAIMS, OWNERS, ESCROWS}
     return {
         schema.name: Table.from_rows(
             schema, sorted(found, key=lambda row: [row[name] for name in schema.key]) if schema in keep else found

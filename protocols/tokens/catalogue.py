@@ -33,8 +33,8 @@ CATALOGUE = (
         limits=(
             _LEAVES,
             "known by address on Ethereum and a few more chains, bridged ones by their functions",
-            "not read: other restaked ether, bridges that mint without naming the token that they stand for, what "
-            "bridges hold of a canonical token for its claims on other chains",
+            "not read: other restaked ether, bridges that mint without naming the token that they stand for; what "
+            "bridges hold of Ethereum's tokens for claims elsewhere is read of those of Arbitrum, Base, OP and Polygon",
         ),
     ),
 )

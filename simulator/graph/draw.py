@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from chain.snapshot import CLAIMS, ORACLES, Snapshot
+from chain.snapshot import CLAIMS, ESCROWS, ORACLES, Snapshot
 from simulator.book import Book
 from simulator.graph.arrays import FloatArray, IntArray
 from simulator.graph.claims import OFF_CHAIN, Claims
@@ -39,6 +39,7 @@ class Draughtsman:
         self._draw_markets()
         self._draw_pools()
         self._draw_issuers()
+        self._draw_escrows()
         self._draw_placements()
         self._draw_accounts(accounts)
         self._draw_quotes()
@@ -117,14 +118,16 @@ class Draughtsman:
         markets = {market.name: self._market + number for number, market in enumerate(self.book.markets)}
         strangers = dict.fromkeys(name for name in claims.issuer if name not in markets and name not in pools)
         feeds = dict.fromkeys(feed for feed in self.snapshot.tables[ORACLES.name].texts("feed") if feed)
-        names = list(dict.fromkeys([*strangers, *feeds]))
+        bridges = self._bridges()
+        names = list(dict.fromkeys([*strangers, *feeds, *bridges]))
         kinds: dict[str, str] = dict(zip(claims.issuer, claims.kind, strict=True))
         of: dict[str, list[str]] = {}
         for issuer, token in zip(claims.issuer, claims.token, strict=True):
             symbols = of.setdefault(issuer, [])
             if self._symbols[int(token)] not in symbols:
                 symbols.append(self._symbols[int(token)])
-        labels = [f"issuer of {', '.join(of[name])}" if name in of else f"feed {_short(name)}" for name in names]
+        plain = {name: f"feed {_short(name)}" for name in feeds} | bridges
+        labels = [f"issuer of {', '.join(of[name])}" if name in of else plain[name] for name in names]
         first = self.nodes.add("issuer", names, labels, (kinds.get(name, "") for name in names))
         self._issuer = {name: first + row for row, name in enumerate(names)}
 
@@ -140,6 +143,24 @@ class Draughtsman:
             amount.append(float(claims.backing[row] if underlying != OFF_CHAIN else claims.supply[row]))
         columns = np.array(target, dtype=np.int64), np.array(token, dtype=np.int64), np.array(amount)
         self._add("backs", claims.token, *columns, CLAIMS.name, np.arange(len(target)))
+
+    def _bridges(self) -> dict[str, str]:
+        """Labels of the bridges that hold some of a token, by address."""
+        if ESCROWS.name not in self.snapshot.tables:
+            return {}
+        table = self.snapshot.tables[ESCROWS.name]
+        columns = table.texts("escrow"), table.texts("bridged_to")
+        return {escrow: f"bridge to {chain} {_short(escrow)}" for escrow, chain in zip(*columns, strict=True)}
+
+    def _draw_escrows(self) -> None:
+        """What bridges hold for claims on other chains, which are hit with it."""
+        if ESCROWS.name not in self.snapshot.tables:
+            return
+        table, rows = self.snapshot.tables[ESCROWS.name], self.book.token_row
+        token = np.array([rows[address] for address in table.texts("token")], dtype=np.int64)
+        bridge = np.array([self._issuer[escrow] for escrow in table.texts("escrow")], dtype=np.int64)
+        amount = table.floats("held_raw") / self.book.unit[token]
+        self._add("backs", bridge, token, token, amount, ESCROWS.name, np.arange(len(token)))
 
     def _draw_placements(self) -> None:
         """What vaults have in reserves, and of other vaults."""

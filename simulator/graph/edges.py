@@ -12,6 +12,7 @@ backs                 token → issuer, or the issuing reserve     underlying th
 backs                 reserve → token                            what lies in the reserve: cash, or unlent collateral
 backs                 market → reserve                           all that the reserve's suppliers own
 backs                 vault → token of another vault             what the vault has of it, in what both lend
+backs                 bridge → token                             what lies in escrow for claims on other chains
 supplies              account, vault → reserve                   all that accounts with debt, and vaults, have supplied
 pledges               account → reserve                          the part of it that counts as collateral
 borrows               reserve → account                          debt with interest: the reserve loses what is not

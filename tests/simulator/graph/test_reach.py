@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
 from chain.errors import InputError
+from chain.snapshot import ESCROWS
+from chain.tables import Table
 from simulator.graph.exposure import Accounts, ExposureGraph
 from simulator.graph.reach import downstream, upstream
 from tests.simulator.graph.toys import Claim, Coin, Loans, Toy, snapshot_of
@@ -130,3 +134,15 @@ def test_what_a_market_mints_is_backed_by_its_borrowers_collateral() -> None:
     assert found.loc["GHO", "usd"] == pytest.approx(900.0)
     # who holds claims on it is hit through it
     assert found.loc["top/USD", "usd"] == pytest.approx(100.0)
+
+
+def test_what_lies_in_a_bridge_is_hit_for_those_who_hold_claims_on_it_elsewhere() -> None:
+    held = {"token": Coin("ETH").address, "escrow": "0xbase", "bridged_to": "Base", "held_raw": 3 * 10**18}
+    snapshot = snapshot_of(STACK)
+    tables = dict(snapshot.tables) | {ESCROWS.name: Table.from_rows(ESCROWS, [held])}
+    graph = ExposureGraph.of(replace(snapshot, tables=tables))
+    hit = downstream(graph, "ETH").set_index("id")
+    assert hit.loc["issuer:0xbase", "label"] == "bridge to Base 0xbase"
+    assert hit.loc["issuer:0xbase", "usd"] == pytest.approx(6_000.0)
+    (edge,) = graph.edge_frame().query("table == 'escrows'").to_dict("records")
+    assert (edge["kind"], edge["amount"], edge["rows"].tolist()) == ("backs", 3.0, [0])
