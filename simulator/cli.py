@@ -56,6 +56,13 @@ Follow = Annotated[
 Peg = Annotated[
     list[str] | None, typer.Option(help="USDC=USD or stETH=WETH: a column modelled by its gap from its peg.")
 ]
+Like = Annotated[
+    str | None, typer.Option(help="Scenario whose oracles, liquidators and venues are used instead of defaults.")
+]
+Haircut = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Sell collateral to an outside market at this loss, not in pools.")
+]
+Frozen = Annotated[bool, typer.Option("--without-liquidations", help="Of paths: bad debt if nobody acts on the way.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of the paths.")]
 Sampled = Annotated[str, typer.Option("--sampling", help="independent, antithetic, sobol or importance.")]
 At = Annotated[str, typer.Option(help="worst: at each path's worst step; end: at its last.")]
@@ -310,13 +317,8 @@ def stress(
     over: Annotated[float, typer.Option(min=0, help="Minutes that prices take to get there; 0 for one step.")] = 0.0,
     steps: Annotated[int, typer.Option(min=1, help="Number of steps.")] = 60,
     step: Annotated[float, typer.Option(min=0.1, help="Length of a step, seconds.")] = 60.0,
-    like: Annotated[
-        str | None, typer.Option(help="Scenario whose oracles, liquidators and venues are used instead of defaults.")
-    ] = None,
-    haircut: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Sell collateral to an outside market at this loss, not in pools."),
-    ] = None,
+    like: Like = None,
+    haircut: Haircut = None,
     out: Out = None,
     workers: Workers = None,
     sensitivity: Sensitivity = True,
@@ -324,9 +326,7 @@ def stress(
         int | None,
         typer.Option(min=1, help="Instead of a shock: bad debt, volume and profit over so many random price paths."),
     ] = None,
-    without_liquidations: Annotated[
-        bool, typer.Option("--without-liquidations", help="With --paths: bad debt if nobody acts on the way.")
-    ] = False,
+    without_liquidations: Frozen = False,
     model: Model = "t",
     series: SeriesFile = None,
     horizon: Horizon = "24h",
@@ -415,7 +415,10 @@ def audit(
     budget: Annotated[
         str | None, typer.Option(help="es99=1e6: which values keep the 99 % expected shortfall below so many dollars.")
     ] = None,
+    like: Like = None,
+    haircut: Haircut = None,
     paths: Annotated[int, typer.Option(min=1, help="Random price paths, the same for every cell.")] = 1_000,
+    without_liquidations: Frozen = False,
     model: Model = "t",
     series: SeriesFile = None,
     horizon: Horizon = "24h",
@@ -434,7 +437,7 @@ def audit(
     from simulator.audit import command
 
     if listed:
-        rows = command.listing(snapshot)
+        rows = command.listing(snapshot, like)
         if as_json:
             print(json.dumps(rows, indent=2))
         else:
@@ -443,8 +446,9 @@ def audit(
     with progress_bars() as part:
         found = command.run(
             snapshot, values or [], baseline, model=model, series=series, paths=paths, horizon=horizon,
-            follow=follow or [], peg=peg or [], responses=response, workers=workers, progress=part("cells"),
-            seed=seed, sampling=sampling, at=at, budget=budget, out=out,
+            follow=follow or [], peg=peg or [], like=like, haircut=haircut, liquidations=not without_liquidations,
+            responses=response, workers=workers, progress=part("cells"), seed=seed, sampling=sampling, at=at,
+            budget=budget, out=out,
         )  # fmt: skip
     if as_json:
         print(json.dumps(command.as_json(found), indent=2))

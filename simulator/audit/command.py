@@ -8,17 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from chain.errors import InputError
+from simulator.audit.feeds import feed_settings
 from simulator.audit.run import Audit, audit
 from simulator.audit.settings import settings, split
-from simulator.book import opened
+from simulator.book import open_book, opened
 from simulator.estimate import command as estimates
+from simulator.scenario import Scenario, load_scenario
 
 SHOWN = 24
 """Cells of a response that a table shows; of more, the baseline and those that are worth choosing."""
 
 
-def listing(snapshot: Path) -> list[dict[str, Any]]:
-    """Every parameter of a snapshot: key, value, range and meaning, as JSON values; null for no limit."""
+def listing(snapshot: Path, like: str | None) -> list[dict[str, Any]]:
+    """Every parameter of a snapshot, and how feeds speak by default or in a scenario, as JSON values; null for no
+    limit."""
+    book = open_book(taken := opened(snapshot))
+    scenario = Scenario(name="defaults", step_s=60.0, steps=1) if like is None else load_scenario(like)
+    known = settings(taken) | feed_settings(scenario, book.tokens)
     return [
         {
             "parameter": setting.key,
@@ -29,7 +35,7 @@ def listing(snapshot: Path) -> list[dict[str, Any]]:
             "table": setting.parameter.table.name,
             "column": setting.parameter.column,
         }
-        for setting in settings(opened(snapshot)).values()
+        for setting in known.values()
     ]
 
 
@@ -43,6 +49,9 @@ def run(
     horizon: str,
     follow: Sequence[str],
     peg: Sequence[str],
+    like: str | None,
+    haircut: float | None,
+    liquidations: bool,
     responses: Sequence[str] | None,
     progress: Callable[[int, int], None],
     **options: Any,
@@ -61,6 +70,8 @@ def run(
         split(values),
         estimates.asked(model, series, horizon, peg),
         follow=estimates.pairs("--follow", follow),
+        liquidations=liquidations,
+        like=estimates.behaving(like, haircut, liquidations),
         responses=None if responses is None else tuple(dict.fromkeys(responses)),
         progress=progress,
         **options,
@@ -69,7 +80,7 @@ def run(
 
 def notes(found: Audit) -> list[str]:
     """What a reader of any figure must know."""
-    return [*found.facts["notes"], *estimates.FROZEN]
+    return [*found.facts["notes"], *(estimates.LIQUIDATED if found.facts["liquidations"] else estimates.FROZEN)]
 
 
 def as_json(found: Audit) -> dict[str, Any]:
@@ -91,7 +102,7 @@ def shown(found: Audit) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         yield (
             "warnings",
             [
-                {"market": market, "token": token, "warning": text, "cells": _numbers(numbers)}
+                {"market": market, "token": facts["symbols"][token], "warning": text, "cells": _numbers(numbers)}
                 for (market, token, text), numbers in warned.items()
             ],
         )
@@ -108,15 +119,15 @@ def shown(found: Audit) -> Iterator[tuple[str, list[dict[str, Any]]]]:
             {
                 "cell": row["cell"],
                 **own[row["cell"]],
-                "capacity_usd": row["capacity_usd"],
-                "debt_usd": row["debt_usd"],
+                "capacity_usd": _dollars(row["capacity_usd"]),
+                "debt_usd": _dollars(row["debt_usd"]),
                 "utilisation": row["utilisation"],
                 "at_once": row["at_once_accounts"],
-                "at_once_debt_usd": row["at_once_debt_usd"],
-                facts["headline"]: row["loss_usd"],
-                "low": row["loss_low_usd"],
-                "high": row["loss_high_usd"],
-                "mean_less_own": differences[row["cell"], response],
+                "at_once_debt_usd": _dollars(row["at_once_debt_usd"]),
+                facts["headline"]: _dollars(row["loss_usd"]),
+                "low": _dollars(row["loss_low_usd"]),
+                "high": _dollars(row["loss_high_usd"]),
+                "mean_less_own": _dollars(differences[row["cell"], response]),
                 "frontier": "yes" if row["frontier"] else "",
                 **({} if budget is None else {"budget": _budget(row)}),
             }
@@ -144,6 +155,13 @@ def _budget(row: dict[str, Any]) -> str:
 def _numbers(numbers: Sequence[int]) -> str:
     few = ", ".join(str(number) for number in numbers[:8])
     return few if len(numbers) <= 8 else f"{few} and {len(numbers) - 8:,} more"
+
+
+def _dollars(amount: float) -> float | str:
+    """Without cents where there are many; the end of an interval that a small sample does not have in words."""
+    if not math.isfinite(amount):
+        return "not known"
+    return round(amount) if abs(amount) >= 100.0 else amount
 
 
 def _finite(value: Any) -> Any:

@@ -14,8 +14,8 @@ from simulator.audit.responses import respond
 from simulator.audit.room import Room, rooms
 from simulator.audit.theory import warnings
 from simulator.book import Book, value
-from simulator.estimate.losses import EconomicBadDebt
 from simulator.estimate.models.model import FloatArray
+from simulator.estimate.outputs import Output
 from simulator.estimate.statistics import Estimate, difference, measures
 
 
@@ -28,9 +28,8 @@ class Evaluation(Protocol):
     def __call__(self, prices: FloatArray) -> FloatArray: ...
 
 
-Evaluate = Callable[[Book], Evaluation]
-EVALUATION = EconomicBadDebt.of
-"""What a cell's losses are: of a book, the assets that have paths, and by keyword what others follow."""
+Evaluate = Callable[[Cell, Book], Evaluation]
+"""Of a cell, and of its book after a response; another than the cell's own for rules that are in no book."""
 
 Rows = dict[str, list[dict[str, Any]]]
 
@@ -56,24 +55,27 @@ class Cells:
     evaluate: Evaluate
     responses: Sequence[str]
 
-    def baseline(self, cell: Cell) -> tuple[Rows, dict[str, FloatArray]]:
-        """The rows of the cell with the snapshot's own values, and its losses under each response."""
+    def baseline(self, cell: Cell, workers: int) -> tuple[Rows, dict[str, FloatArray]]:
+        """The rows of the cell with the snapshot's own values, and its losses under each response.
+
+        On so many threads, because nothing else can be done before.
+        """
         losses: dict[str, FloatArray] = {}
-        return self._rows(cell, losses), losses
+        return self._rows(cell, losses, workers), losses
 
     def rows(self, cell: Cell, baseline: Mapping[str, FloatArray]) -> Rows:
         """The rows of a cell; differences are from the losses of the baseline under the same response."""
         return self._rows(cell, dict(baseline))
 
-    def _rows(self, cell: Cell, baseline: dict[str, FloatArray]) -> Rows:
+    def _rows(self, cell: Cell, baseline: dict[str, FloatArray], workers: int = 1) -> Rows:
         tables, after = self.books.of(cell)
         room = rooms(tables, after)
         found: Rows = {"outcomes": [], "statistics": [], "headroom": []}
         for name in self.responses:
             book = respond(name, self.books.base, after, room)
             own = {"cell": cell.number, "response": name}
-            evaluation = self.evaluate(book)
-            losses = evaluation(self.paths.prices)
+            evaluation = self.evaluate(cell, book)
+            losses = self.paths.losses(evaluation, workers)
             if cell.number == BASELINE:
                 baseline[name] = losses
             found["outcomes"].append(own | outcome(self.books.base, book))
@@ -83,13 +85,25 @@ class Cells:
         return found
 
     def _statistics(self, outputs: Sequence[str], losses: FloatArray, baseline: FloatArray) -> list[dict[str, Any]]:
-        rows = []
-        for column, output in enumerate(outputs):
-            sample, base = self.paths.sample(losses[:, column]), self.paths.sample(baseline[:, column])
-            for one in measures(sample):
-                paired = one.name in ("mean", "expected shortfall")
-                apart = difference(sample, base, one.level) if paired else None
-                rows.append({"output": output} | statistic(one, apart))
+        rows: list[dict[str, Any]] = []
+        # of many reserves, most lose nothing on any path
+        nothing: list[dict[str, Any]] | None = None
+        for column, name in enumerate(outputs):
+            output = name if isinstance(name, Output) else Output(name)
+            what = {"output": str(output), "measure": output.measure, "by": output.by, "of": output.of}
+            if losses[:, column].any() or baseline[:, column].any():
+                found = self._compared(losses[:, column], baseline[:, column])
+            else:
+                found = nothing = nothing or self._compared(losses[:, column], baseline[:, column])
+            rows += [what | row for row in found]
+        return rows
+
+    def _compared(self, losses: FloatArray, baseline: FloatArray) -> list[dict[str, Any]]:
+        """Every statistic of one output, and the differences of those that have a paired error."""
+        sample, base, rows = self.paths.sample(losses), self.paths.sample(baseline), []
+        for one in measures(sample):
+            paired = one.name in ("mean", "expected shortfall")
+            rows.append(statistic(one, difference(sample, base, one.level) if paired else None))
         return rows
 
 

@@ -39,6 +39,11 @@ def cells(known: Mapping[str, Setting], wanted: Mapping[str, Sequence[int]]) -> 
     return [Cell(number, raws) for number, raws in enumerate([own, *others])]
 
 
+def apart(cell: Cell, known: Mapping[str, Setting]) -> dict[str, int]:
+    """What a cell has other than the baseline."""
+    return {key: raw for key, raw in cell.raws.items() if raw != known[key].raw}
+
+
 class Books:
     """The book of each cell, in which only what a cell changes is opened anew.
 
@@ -61,7 +66,7 @@ class Books:
 
     def of(self, cell: Cell) -> tuple[Snapshot, Book]:
         """A cell's tables, and its book."""
-        raws = {key: raw for key, raw in cell.raws.items() if raw != self._known[key].raw}
+        raws = {key: raw for key, raw in apart(cell, self._known).items() if self._known[key].protocol}
         if not raws:
             return self._snapshot, self.base
         tables = changed(self._snapshot, self._known, raws)

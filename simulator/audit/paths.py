@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -43,6 +44,13 @@ class Paths:
         digest.update(self.prices.data)
         digest.update(self.weights.data)
         return digest.hexdigest()
+
+    def losses(self, evaluate: Losses, workers: int = 1) -> FloatArray:
+        """What each path loses, shape (paths, outputs), on so many threads."""
+        size = -(-len(self.prices) // workers)
+        parts = [self.prices[first : first + size] for first in range(0, len(self.prices), size)]
+        with ThreadPoolExecutor(workers) as pool:
+            return np.concatenate([*pool.map(evaluate, parts)])
 
     def sample(self, losses: FloatArray) -> Sample:
         """The losses of one output, as a sample."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,17 +14,19 @@ from chain.snapshot import Snapshot
 from chain.tables import Folder, Table, read_folder
 from protocols import compiled
 from simulator.audit.choice import Headline, frontier, laxest
-from simulator.audit.evaluate import EVALUATION, Cells, Rows
-from simulator.audit.grid import Books, Cell, cells
+from simulator.audit.evaluate import Cells, Evaluation, Rows
+from simulator.audit.feeds import ALL, feed_settings, with_rules
+from simulator.audit.grid import Books, Cell, apart, cells
 from simulator.audit.paths import draw
 from simulator.audit.responses import RESPONSES
 from simulator.audit.settings import Setting, Values, chosen, settings
 from simulator.audit.store import Store
 from simulator.audit.tables import SCHEMAS
-from simulator.book import opened
+from simulator.book import Book, opened
 from simulator.estimate.losses import At
 from simulator.estimate.models.model import PriceModel
-from simulator.estimate.run import Sampling
+from simulator.estimate.run import Sampling, behaving, losses_of
+from simulator.scenario import Scenario
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,6 +82,8 @@ def audit(
     sampling: Sampling = "independent",
     follow: Mapping[str, str] | None = None,
     at: At = "worst",
+    liquidations: bool = True,
+    like: Scenario | None = None,
     responses: Sequence[str] | None = None,
     budget: str | None = None,
     out: Path | str | None = None,
@@ -95,7 +99,7 @@ def audit(
     values
         Values of each parameter, by key: ``{"aave-v3/WETH.liquidation_threshold": "0.78:0.86:0.01"}``, or numbers. The
         cells are all combinations, and the snapshot's own values.
-    model, paths, seed, sampling, follow, at
+    model, paths, seed, sampling, follow, at, liquidations, like
         As `simulator.estimate.run.estimate` takes them. Every cell sees the same paths.
     responses
         Rules of `simulator.audit.responses`; all if absent.
@@ -116,24 +120,33 @@ def audit(
         belongs to another audit.
     """
     taken = opened(snapshot)
+    scenario = behaving(model, like) if liquidations else None
     known = settings(taken)
+    books = Books(taken, known)
+    if scenario is not None:
+        known |= feed_settings(scenario, books.base.tokens)
+    else:
+        _refuse_feeds(values)
     wanted = chosen(known, values)
     headline = Headline.of(budget or HEADLINE)
     rules = tuple(RESPONSES) if responses is None else tuple(responses)
     if not rules or not set(rules) <= set(RESPONSES):
         raise InputError(f"borrowers respond by {', '.join(RESPONSES)}; not by {', '.join(rules) or 'nothing'}")
-    books = Books(taken, known)
 
-    def evaluate(book: Any) -> Any:
-        return EVALUATION(book, model.assets, follow=follow, at=at)
+    def evaluate(cell: Cell, book: Book) -> Evaluation:
+        own = None if scenario is None else with_rules(scenario, book.tokens, known, apart(cell, known))
+        return losses_of(taken, book, model, own, follow=follow, at=at)
 
-    drawn = draw(model, evaluate(books.base), paths, seed=seed, sampling=sampling)
     grid = cells(known, wanted)
+    baseline = evaluate(grid[0], books.base)
+    output = str(baseline.outputs[0])
+    drawn = draw(model, baseline, paths, seed=seed, sampling=sampling)
     made_of = {
         "snapshot": taken.digest,
         "paths": drawn.digest,
         "follow": dict(sorted((follow or {}).items())),
         "at": at,
+        "scenario": None if scenario is None else scenario.digest,
         "responses": list(rules),
         "version": compiled.source_hash(),
     }
@@ -152,17 +165,26 @@ def audit(
         "sampling": sampling,
         "follow": made_of["follow"],
         "at": at,
+        "liquidations": liquidations,
+        "like": None if like is None else like.name,
         "responses": list(rules),
         "headline": headline.text,
         "budget_usd": headline.budget_usd,
-        "output": evaluate(books.base).outputs[0],
+        "output": output,
+        "symbols": {token.address: token.symbol for token in books.base.tokens},
         "notes": list(taken.notes),
     }
-    done = Audit(facts, _tables(grid, known, found, headline, facts["output"]))
+    done = Audit(facts, _tables(grid, known, found, headline, output))
     if store is not None and out is not None:
         done.write(Path(out))
         store.remove()
     return done
+
+
+def _refuse_feeds(values: Iterable[str]) -> None:
+    for key in values:
+        if key.lower().startswith(ALL):
+            raise InputError(f"{key}: nobody asks an oracle where nobody liquidates; leave out --without-liquidations")
 
 
 def _evaluated(
@@ -180,7 +202,7 @@ def _evaluated(
     if None not in kept:
         return [rows for rows in kept if rows is not None]
     # every cell is compared with the first, whose losses are on no disk; and it compiles
-    first, losses = work.baseline(grid[0])
+    first, losses = work.baseline(grid[0], threads)
 
     def cell(number: int) -> Rows:
         rows = kept[number] or (first if number == 0 else work.rows(grid[number], losses))

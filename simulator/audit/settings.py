@@ -34,7 +34,7 @@ class Setting:
     key
         Such as ``aave-v3/WETH.liquidation_threshold``.
     protocol
-        Its folder.
+        Its folder; empty for what is in no snapshot (`simulator.audit.feeds`).
     parameter
         What it is.
     rows

@@ -23,6 +23,7 @@ from simulator.estimate.statistics import Until
 if TYPE_CHECKING:
     from simulator.estimate.reverse import Reverse
     from simulator.estimate.run import BadDebt
+    from simulator.scenario import Scenario
 
 MODELS: Mapping[str, Callable[[Series, int], PriceModel]] = {
     "gbm": GBM.fit,
@@ -130,6 +131,15 @@ def asked(name: str, series: Path | None, horizon: str, peg: Sequence[str]) -> P
     return fitted(name, series, horizon, pairs("--peg", peg))
 
 
+def behaving(like: str | None, haircut: float | None, liquidations: bool) -> Scenario | None:
+    """The scenario that options ask for; None for defaults. Raises InputError if there is nobody to behave."""
+    from simulator.stress import behaviour
+
+    if not liquidations and (like is not None or haircut is not None):
+        raise InputError("--without-liquidations goes with neither --like nor --haircut; leave them out")
+    return behaviour(like, haircut)
+
+
 def run(
     snapshot: Path,
     *,
@@ -155,10 +165,6 @@ def run(
         If an option is malformed, or the series or the snapshot is not as it should be.
     """
     from simulator.estimate.run import estimate
-    from simulator.stress import behaviour
-
-    if not liquidations and (like is not None or haircut is not None):
-        raise InputError("--without-liquidations goes with neither --like nor --haircut; leave them out")
 
     rule = None if stop is None else until(stop)
     return estimate(
@@ -168,7 +174,7 @@ def run(
         follow=pairs("--follow", follow),
         until=rule,
         liquidations=liquidations,
-        like=behaviour(like, haircut),
+        like=behaving(like, haircut, liquidations),
         workers=workers,
         progress=progress,
         **options,

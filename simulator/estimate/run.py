@@ -23,6 +23,7 @@ from simulator.scheduling import Pool, pool, processor
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simulator.book import Book
     from simulator.paths.losses import PathLosses
     from simulator.scenario import Scenario
 
@@ -151,9 +152,10 @@ def estimate(
     ClusterError
         If the scheduler cannot be reached, or its workers cannot do the work.
     """
-    from simulator.book import opened
+    from simulator.book import open_book, opened
 
-    losses = _losses(opened(snapshot), model, follow or {}, at, liquidations, like)
+    taken, scenario = opened(snapshot), behaving(model, like) if liquidations else None
+    losses = losses_of(taken, open_book(taken), model, scenario, follow=follow, at=at)
     found = distribution(
         model,
         losses,
@@ -172,21 +174,47 @@ def estimate(
     return replace(found, facts={**found.facts, **facts})
 
 
-def _losses(
-    snapshot: Snapshot, model: PriceModel, follow: Mapping[str, str], at: At, liquidations: bool, like: Scenario | None
-) -> EconomicBadDebt | PathLosses:
-    from simulator.book import open_book
-    from simulator.paths.losses import PathLosses
-    from simulator.run import published
+def behaving(model: PriceModel, like: Scenario | None) -> Scenario:
+    """The scenario of a model's paths: another's oracles, liquidators and venues, or else the defaults."""
     from simulator.scenario import Scenario
 
-    book = open_book(snapshot)
-    if not liquidations:
-        return EconomicBadDebt.of(book, model.assets, follow=follow, at=at)
     scenario = Scenario(name="paths", steps=model.steps, step_s=model.step_s)
-    if like is not None:
-        parts = ("name", "oracles", "liquidators", "venues")
-        scenario = scenario.model_copy(update={part: getattr(like, part) for part in parts})
+    parts = () if like is None else ("name", "oracles", "liquidators", "venues")
+    return scenario.model_copy(update={part: getattr(like, part) for part in parts})
+
+
+def losses_of(
+    snapshot: Snapshot,
+    book: Book,
+    model: PriceModel,
+    scenario: Scenario | None,
+    *,
+    follow: Mapping[str, str] | None = None,
+    at: At = "worst",
+) -> EconomicBadDebt | PathLosses:
+    """What a book loses on the paths of a model.
+
+    Parameters
+    ----------
+    snapshot
+        Says when feeds last answered.
+    book
+        Its own, or the same with other balances or parameters.
+    scenario
+        How oracles, liquidators and venues behave, as :func:`behaving` has it; None if nobody liquidates on the way.
+    model, follow, at
+        As :func:`estimate` takes them.
+
+    Raises
+    ------
+    InputError, UnsupportedError
+        As :func:`estimate` does.
+    """
+    from simulator.paths.losses import PathLosses
+    from simulator.run import published
+
+    if scenario is None:
+        return EconomicBadDebt.of(book, model.assets, follow=follow, at=at)
     return PathLosses.of(book, model.assets, scenario, follow=follow, at=at, published=published(snapshot, book))
 
 

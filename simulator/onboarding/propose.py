@@ -19,6 +19,7 @@ from simulator.estimate.models.pegged import DOLLAR
 from simulator.onboarding.depth import Depth
 from simulator.onboarding.evidence import TAIL, Evidence, proposals
 from simulator.onboarding.holders import holders
+from simulator.oracles.feeds import rule_for
 from simulator.scenario import Scenario, find, scenario_from
 
 if TYPE_CHECKING:
@@ -99,10 +100,7 @@ def onboard(
     if pledged == owed:
         raise InputError(f"{token} is both pledged and owed; give another --debt")
     how = scenario or scenario_from({"name": "defaults", "step_s": model.step_s, "steps": model.steps}, "defaults")
-    rule = next(
-        (rule for name, rule in how.oracles.per_token.items() if name.lower() in book.tokens[pledged].names),
-        how.oracles,
-    )
+    rule = rule_for(how.oracles, book.tokens[pledged].names)
     price, who = float(book.outside_usd[pledged]), holders(book, pledged)
     prices = model.prices(Independent(seed).uniforms(0, paths, model.dimension))
     collateral, money = (_path(book.tokens[row], model.assets, prices, follow or {}) for row in (pledged, owed))

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,9 @@ from simulator.cli import main
 from simulator.estimate import command as estimates
 from simulator.estimate.models.gbm import GBM
 from simulator.estimate.run import Sampling, estimate
+from simulator.scenario import Scenario
 from tests.simulator import plain
+from tests.simulator.books import make_scenario
 from tests.simulator.command import ROOT, files, strict_json
 
 FOLLOW = {"OWED": "USD"}
@@ -44,8 +47,10 @@ def model() -> GBM:
     return GBM(("COL",), 6, 3600.0, np.array([[0.06**2]]))
 
 
-def small(values: dict[str, object], paths: int = 512, **options: object) -> Audit:
-    return audit(snapshot(), values, model(), paths, follow=FOLLOW, **options)  # type: ignore[arg-type]
+def small(values: dict[str, object], paths: int = 512, liquidations: bool = False, **options: object) -> Audit:
+    """An audit of the snapshot, by default without liquidations."""
+    made: dict[str, Any] = {"follow": FOLLOW, "liquidations": liquidations, **options}
+    return audit(snapshot(), values, model(), paths, **made)  # type: ignore[arg-type]
 
 
 def of(found: Audit, table: str, **where: object) -> pd.DataFrame:
@@ -62,7 +67,9 @@ def of(found: Audit, table: str, **where: object) -> pd.DataFrame:
 def test_the_baseline_is_the_unswept_estimate_to_the_bit(sampling: Sampling) -> None:
     found = small({BONUS: "1.02:1.06:0.02", FACTOR: 0.7}, seed=5, sampling=sampling)
     swept = of(found, "statistics", cell=0, response="static")
-    alone = estimate(snapshot(), model(), 512, seed=5, sampling=sampling, follow=FOLLOW).statistics()
+    alone = estimate(
+        snapshot(), model(), 512, seed=5, sampling=sampling, follow=FOLLOW, liquidations=False
+    ).statistics()
     assert swept["output"].tolist() == alone["output"].tolist()
     assert swept["name"].tolist() == alone["name"].tolist()
     for column in ("level", "value", "low", "high", "standard_error"):
@@ -80,7 +87,7 @@ def test_every_cell_sees_the_paths_that_the_snapshot_with_those_values_would_see
             plain.aave({"a": (150.0, 100.0), "b": (120.0, 95.0), "c": (400.0, 90.0), "d": (70.0, 0.0)}),
             plain.compound_v2({"e": (180.0, 130.0), "f": (90.0, 60.0)}, incentive=1.14),
         ),
-        model(), 512, follow=FOLLOW,
+        model(), 512, follow=FOLLOW, liquidations=False,
     ).statistics()  # fmt: skip
     assert of(found, "statistics", cell=2)["value"].tolist() == alone["value"].tolist()
 
@@ -109,6 +116,44 @@ def test_a_laxer_parameter_costs_nothing_while_nobody_answers_and_something_once
 def test_any_number_of_workers_gives_the_same_tables() -> None:
     one, three = (small({BONUS: "1.02:1.06:0.01"}, workers=workers) for workers in (1, 3))
     assert one.digest == three.digest
+
+
+# --- with liquidations ----------------------------------------------------------------------------------------------
+
+
+def sold_outside(**oracles: float) -> Scenario:
+    """Liquidators who sell to an outside market at a loss of a hundredth."""
+    return make_scenario(
+        {}, oracles={"deviation": 0.0} | oracles, liquidators={"sell": "outside", "outside_haircut": 0.01}
+    )
+
+
+def test_the_baseline_with_liquidations_is_the_unswept_estimate_to_the_bit() -> None:
+    like = sold_outside()
+    found = small({THRESHOLD: 0.75, "oracles.delay_s": 3600}, 64, liquidations=True, like=like, workers=2)
+    swept = of(found, "statistics", cell=0, response="static")
+    alone = estimate(snapshot(), model(), 64, follow=FOLLOW, like=like).statistics()
+    for column in ("output", "measure", "by", "of", "name"):
+        assert swept[column].tolist() == alone[column].tolist()
+    assert np.array_equal(swept["value"], alone["value"])
+    assert set(alone["measure"]) == {"bad debt", "liquidated volume", "liquidators' profit"}
+    assert (alone["value"] > 0).sum() > 10
+
+
+def test_thresholds_and_oracles_count_where_liquidators_act() -> None:
+    book = plain.aave({"a": (1400.0, 1000.0)})
+    common: dict[str, Any] = {"follow": FOLLOW, "responses": ["static"]}
+    values = {THRESHOLD: "0.72,0.9", "oracles/COL.delay_s": "0,21600"}
+    found = audit(book, values, model(), 256, like=sold_outside(), **common)
+    mean = of(found, "statistics", output="all markets", name="mean").set_index("cell")["value"]
+    cells = found.frame("cells").pivot_table(index="cell", columns="parameter", values="value")
+    loss = {(row[THRESHOLD], row["oracles/COL.delay_s"]): mean[cell] for cell, row in cells.iterrows()}
+    # who is liquidated sooner loses less, and what an oracle says after six hours helps nobody within them
+    assert loss[0.72, 0.0] < loss[0.9, 0.0] < loss[0.9, 21600.0]
+    assert loss[0.72, 21600.0] == loss[0.9, 21600.0]
+    frozen = audit(book, {}, model(), 256, liquidations=False, **common)
+    alone = of(frozen, "statistics", output="all markets", name="mean")["value"].item()
+    assert loss[0.9, 21600.0] == pytest.approx(alone, rel=1e-6)
 
 
 # --- grids, the frontier and budgets --------------------------------------------------------------------------------
@@ -275,7 +320,10 @@ def said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *a
     return int(ended.value.code or 0), *capsys.readouterr()
 
 
-OPTIONS = ("audit", "book", "--series", "prices.csv", "--model", "gbm", "--follow", "OWED=USD", "--paths", "300")
+OPTIONS = (
+    *("audit", "book", "--series", "prices.csv", "--model", "gbm", "--follow", "OWED=USD", "--paths", "300"),
+    "--without-liquidations",
+)
 
 
 def test_the_command_says_what_the_function_finds_and_shows_it(
@@ -286,7 +334,8 @@ def test_the_command_says_what_the_function_finds_and_shows_it(
     assert (code, errors) == (0, "")
     printed = strict_json(out)
     made = estimates.fitted("gbm", here / "prices.csv", "24h", {})
-    found = audit(snapshot(), {BONUS: "1.05:1.07:0.01", THRESHOLD: 0.95}, made, 300, follow=FOLLOW, budget="es99=10")
+    values = {BONUS: "1.05:1.07:0.01", THRESHOLD: 0.95}
+    found = audit(snapshot(), values, made, 300, follow=FOLLOW, liquidations=False, budget="es99=10")
     assert found.digest == read_audit(here / "result").digest
     assert [row["loss_usd"] for row in printed["outcomes"]] == found.frame("outcomes")["loss_usd"].tolist()
     assert len(printed["cells"]) == 8
@@ -297,7 +346,7 @@ def test_the_command_says_what_the_function_finds_and_shows_it(
     assert "toxic" in out
     assert "fill-to-cap: bad debt of all markets" in out
     assert "static:" not in out
-    assert "note: economic bad debt if nobody liquidates before" in out
+    assert "nobody liquidates before" in out
 
 
 def test_the_snapshots_own_values_can_be_audited_alone_and_every_parameter_be_listed(
@@ -313,6 +362,7 @@ def test_the_snapshots_own_values_can_be_audited_alone_and_every_parameter_be_li
     assert rows[THRESHOLD]["value"] == 0.8
     assert rows[CAP]["value"] is None
     assert rows["comptroller.close_factor"]["table"] == "compound_v2.settings"
+    assert rows["oracles/COL.deviation"]["value"] == rows["oracles.deviation"]["value"] == 0.005
     code, out, _ = said(capsys, monkeypatch, "audit", "book", "--list")
     assert code == 0
     assert "comptroller/COL.collateral_factor" in out
@@ -328,6 +378,9 @@ def test_the_snapshots_own_values_can_be_audited_alone_and_every_parameter_be_li
         ((*OPTIONS, "--set", f"{LTV}=0.8", "--budget", "es99=x"), "--budget es99=x"),
         ((*OPTIONS, "--set", f"{LTV}=0.8", "--out", "book"), "book is already there"),
         ((*OPTIONS, "--set", f"{LTV}=1"), "lets borrowers lever without end"),
+        ((*OPTIONS, "--set", "oracles.delay_s=60"), "nobody asks an oracle where nobody liquidates"),
+        ((*OPTIONS, "--set", f"{LTV}=0.8", "--haircut", "0.01"), "goes with neither --like nor --haircut"),
+        ((*OPTIONS[:-1], "--set", f"{LTV}=0.8"), "the snapshot has no pools"),
         (("audit", "book", "--baseline"), "give --series FILE"),
         (("audit", "nowhere", "--list"), "nowhere"),
     ],
