@@ -12,11 +12,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+Kept = TypeVar("Kept")
 Kind = Literal["uint256", "int256", "int64", "float64", "bool", "text"]
 
 MANIFEST = "manifest.json"
@@ -73,6 +74,7 @@ class Table:
     def __init__(self, schema: Schema, data: pa.Table) -> None:
         self.schema = schema
         self.data = data
+        self._kept: dict[Hashable, Any] = {}
 
     @classmethod
     def of(cls, schema: Schema, columns: Mapping[str, Sequence[Any]]) -> Table:
@@ -135,7 +137,17 @@ class Table:
         """The rows in which a text, int64 or bool column has a value."""
         import pyarrow.compute as pc
 
-        return Table(self.schema, self.data.filter(pc.equal(self.data.column(name), value)))
+        return self.kept(
+            ("where", name, value),
+            lambda: Table(self.schema, self.data.filter(pc.equal(self.data.column(name), value))),
+        )
+
+    def kept(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
+        """What is made of the table, the first time; a table never changes, and neither must that."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        found: Kept = self._kept[key]
+        return found
 
     def rows(self) -> list[dict[str, Any]]:
         """All rows as mappings, integers exact."""

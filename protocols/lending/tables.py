@@ -62,6 +62,15 @@ def balances(
     InputError
         If a row names an account or a token that is not there.
     """
+    key = ("balances", *accounts, *reserves.items(), *columns)
+    # books of one snapshot that differ in other tables have these in common, each its own copy
+    found = table.kept(key, lambda: _balances(table, accounts, reserves, columns, what))
+    return [list(column) for column in found]
+
+
+def _balances(
+    table: Table, accounts: Sequence[str], reserves: Mapping[str, int], columns: Sequence[str], what: str
+) -> list[list[Any]]:
     known = set(accounts)
     entries: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
     rows = zip(*(table.values(name) for name in ("account", "token", *columns)), strict=True)
