@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from simulator.estimate import command as estimates
 from simulator.scenario import Scenario, load_scenario
 
 SHOWN = 24
-"""Cells of a response that a table shows; of more, the baseline and those that are worth choosing."""
+"""Cells that a table shows; of more, the baseline and those that are worth choosing."""
 
 
 def listing(snapshot: Path, like: str | None) -> list[dict[str, Any]]:
@@ -72,7 +72,7 @@ def run(
         follow=estimates.pairs("--follow", follow),
         liquidations=liquidations,
         like=estimates.behaving(like, haircut, liquidations),
-        responses=None if responses is None else tuple(dict.fromkeys(responses)),
+        responses=responses,
         progress=progress,
         **options,
     )
@@ -93,50 +93,84 @@ def as_json(found: Audit) -> dict[str, Any]:
 
 
 def shown(found: Audit) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Tables with their titles: what is warned of, and the cells under each response."""
-    facts, own = found.facts, _values(found)
-    warned: dict[tuple[str, str, str], list[int]] = {}
-    for row in found.tables["warnings"].rows():
-        warned.setdefault((row["market"], row["token"], row["warning"]), []).append(row["cell"])
-    if warned:
-        yield (
-            "warnings",
-            [
-                {"market": market, "token": facts["symbols"][token], "warning": text, "cells": _numbers(numbers)}
-                for (market, token, text), numbers in warned.items()
-            ],
-        )
-    differences = {
-        (row["cell"], row["response"]): row["difference"]
-        for row in found.tables["statistics"].rows()
-        if row["output"] == facts["output"] and row["name"] == "mean"
+    """Tables with their titles: what is warned of, the cells' values, and what they come to under each response."""
+    if warned := _warnings(found):
+        yield "warnings", warned
+    outcomes, means = found.tables["outcomes"].rows(), _means(found)
+    kept = {
+        name: _worth_showing([row for row in outcomes if row["response"] == name]) for name in found.facts["responses"]
     }
-    budget = facts["budget_usd"]
-    for response in facts["responses"]:
-        rows = [row for row in found.tables["outcomes"].rows() if row["response"] == response]
-        every = len(rows) <= SHOWN
-        table = [
-            {
-                "cell": row["cell"],
-                **own[row["cell"]],
-                "capacity_usd": _dollars(row["capacity_usd"]),
-                "debt_usd": _dollars(row["debt_usd"]),
-                "utilisation": row["utilisation"],
-                "at_once": row["at_once_accounts"],
-                "at_once_debt_usd": _dollars(row["at_once_debt_usd"]),
-                facts["headline"]: _dollars(row["loss_usd"]),
-                "low": _dollars(row["loss_low_usd"]),
-                "high": _dollars(row["loss_high_usd"]),
-                "mean_less_own": _dollars(differences[row["cell"], response]),
-                "frontier": "yes" if row["frontier"] else "",
-                **({} if budget is None else {"budget": _budget(row)}),
-            }
-            for row in rows
-            if every or row["cell"] == 0 or row["frontier"] or row["laxest"]
-        ]
-        kept = "" if budget is None else f"; {sum(row['keeps_budget'] for row in rows):,} of {len(rows):,} keep it"
-        some = "" if every else f"; {len(table):,} of {len(rows):,} cells"
-        yield f"{response}: bad debt of {facts['output']}, US dollars{kept}{some}", table
+    cells = sorted({row["cell"] for rows in kept.values() for row in rows})
+    values = _values(found)
+    if values[0]:
+        yield "values of the cells", [{"cell": cell, **values[cell]} for cell in cells]
+    for response, rows in kept.items():
+        every = [row["keeps_budget"] for row in outcomes if row["response"] == response]
+        some = f"; {len(rows):,} of {len(every):,} cells" if len(rows) < len(every) else ""
+        budget = found.facts["budget_usd"]
+        budgeted = "" if budget is None else f"; {sum(every):,} keep {found.facts['headline']} within {budget:,.6g}"
+        yield (
+            f"{response}: {found.facts['output']}, US dollars{budgeted}{some}",
+            [_figures(found, row) | means[row["cell"], response] | _choice(found, row) for row in rows],
+        )
+
+
+def _warnings(found: Audit) -> list[dict[str, Any]]:
+    """Each warning once, with the cells that it is about."""
+    cells: dict[tuple[str, str, str], list[int]] = {}
+    for row in found.tables["warnings"].rows():
+        cells.setdefault((row["market"], row["token"], row["warning"]), []).append(row["cell"])
+    symbols = found.facts["symbols"]
+    return [
+        {"market": market, "token": symbols[token], "warning": text, "cells": _numbers(numbers)}
+        for (market, token, text), numbers in cells.items()
+    ]
+
+
+def _worth_showing(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All cells if they are few; else the baseline, the laxest that keep the budget, and the frontier."""
+    if len(rows) <= SHOWN:
+        return list(rows)
+    first = sorted(rows, key=lambda row: (row["cell"] != 0, not row["laxest"], not row["frontier"], row["cell"]))
+    return sorted(
+        (row for row in first[:SHOWN] if row["cell"] == 0 or row["laxest"] or row["frontier"]),
+        key=lambda row: int(row["cell"]),
+    )
+
+
+def _figures(found: Audit, row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "cell": row["cell"],
+        "capacity": _dollars(row["capacity_usd"]),
+        "debt": _dollars(row["debt_usd"]),
+        "used": row["utilisation"],
+        "at_once": row["at_once_accounts"],
+        "at_once_debt": _dollars(row["at_once_debt_usd"]),
+        found.facts["headline"]: _dollars(row["loss_usd"]),
+        "low": _dollars(row["loss_low_usd"]),
+        "high": _dollars(row["loss_high_usd"]),
+    }
+
+
+def _means(found: Audit) -> dict[tuple[int, str], dict[str, Any]]:
+    """How much mean bad debt differs from the snapshot's own, and means of what else is measured."""
+    means: dict[tuple[int, str], dict[str, Any]] = {}
+    for row in found.tables["statistics"].rows():
+        if row["by"] == "all" and row["name"] == "mean":
+            own = means.setdefault((row["cell"], row["response"]), {})
+            if row["output"] == found.facts["output"]:
+                own["mean_less_own"] = _dollars(row["difference"])
+            else:
+                own[f"mean {row['measure'].split()[-1]}"] = _dollars(row["value"])
+    return means
+
+
+def _choice(found: Audit, row: Mapping[str, Any]) -> dict[str, str]:
+    frontier = {"frontier": "yes" if row["frontier"] else ""}
+    if found.facts["budget_usd"] is None:
+        return frontier
+    kept = ("yes" if row["keeps_budget_surely"] else "perhaps") if row["keeps_budget"] else "no"
+    return frontier | {"budget": kept, "laxest": "yes" if row["laxest"] else ""}
 
 
 def _values(found: Audit) -> dict[int, dict[str, Any]]:
@@ -144,12 +178,6 @@ def _values(found: Audit) -> dict[int, dict[str, Any]]:
     for row in found.tables["cells"].rows():
         values[row["cell"]][row["parameter"]] = row["value"] if math.isfinite(row["value"]) else "none"
     return values
-
-
-def _budget(row: dict[str, Any]) -> str:
-    if not row["keeps_budget"]:
-        return "no"
-    return ("yes" if row["keeps_budget_surely"] else "perhaps") + (", laxest" if row["laxest"] else "")
 
 
 def _numbers(numbers: Sequence[int]) -> str:

@@ -119,7 +119,7 @@ def audit(
         If a parameter is unknown or cannot have a value, a token has no price path, or `out` is there already or
         belongs to another audit.
     """
-    taken = opened(snapshot)
+    taken, rules = opened(snapshot), _rules(responses)
     scenario = behaving(model, like) if liquidations else None
     known = settings(taken)
     books = Books(taken, known)
@@ -129,9 +129,6 @@ def audit(
         _refuse_feeds(values)
     wanted = chosen(known, values)
     headline = Headline.of(budget or HEADLINE)
-    rules = tuple(RESPONSES) if responses is None else tuple(responses)
-    if not rules or not set(rules) <= set(RESPONSES):
-        raise InputError(f"borrowers respond by {', '.join(RESPONSES)}; not by {', '.join(rules) or 'nothing'}")
 
     def evaluate(cell: Cell, book: Book) -> Evaluation:
         own = None if scenario is None else with_rules(scenario, book.tokens, known, apart(cell, known))
@@ -139,22 +136,21 @@ def audit(
 
     grid = cells(known, wanted)
     baseline = evaluate(grid[0], books.base)
-    output = str(baseline.outputs[0])
     drawn = draw(model, baseline, paths, seed=seed, sampling=sampling)
-    made_of = {
+    seen = {
         "snapshot": taken.digest,
-        "paths": drawn.digest,
         "follow": dict(sorted((follow or {}).items())),
         "at": at,
-        "scenario": None if scenario is None else scenario.digest,
         "responses": list(rules),
-        "version": compiled.source_hash(),
     }
-    store = None if out is None else Store(Path(out), made_of)
-    work = Cells(books, drawn, evaluate, rules)
-    found = _evaluated(work, grid, store, workers, progress)
-    facts = {
-        "snapshot": taken.digest,
+    store = None
+    if out is not None:
+        behaviour = None if scenario is None else scenario.digest
+        code = compiled.source_hash()
+        store = Store(Path(out), seen | {"paths": drawn.digest, "behaviour of liquidators": behaviour, "version": code})
+    found = _evaluated(Cells(books, drawn, evaluate, rules), grid, store, workers, progress)
+    output = str(baseline.outputs[0])
+    facts = seen | {
         "origin": taken.origin,
         "model": type(model).__name__,
         "assets": list(model.assets),
@@ -163,11 +159,8 @@ def audit(
         "paths": paths,
         "seed": seed,
         "sampling": sampling,
-        "follow": made_of["follow"],
-        "at": at,
         "liquidations": liquidations,
         "like": None if like is None else like.name,
-        "responses": list(rules),
         "headline": headline.text,
         "budget_usd": headline.budget_usd,
         "output": output,
@@ -179,6 +172,13 @@ def audit(
         done.write(Path(out))
         store.remove()
     return done
+
+
+def _rules(responses: Sequence[str] | None) -> tuple[str, ...]:
+    rules = tuple(RESPONSES) if responses is None else tuple(dict.fromkeys(responses))
+    if not rules or not set(rules) <= set(RESPONSES):
+        raise InputError(f"borrowers respond by {', '.join(RESPONSES)}; not by {', '.join(rules) or 'nothing'}")
+    return rules
 
 
 def _refuse_feeds(values: Iterable[str]) -> None:

@@ -20,7 +20,9 @@ import pytest
 import unwind
 from chain.errors import InputError
 from chain.snapshot import Snapshot
+from simulator.audit import command
 from simulator.audit.choice import Headline, frontier
+from simulator.audit.responses import RESPONSES
 from simulator.audit.run import Audit, audit, read_audit
 from simulator.cli import main
 from simulator.estimate import command as estimates
@@ -344,7 +346,7 @@ def test_the_command_says_what_the_function_finds_and_shows_it(
     code, out, _ = said(capsys, monkeypatch, *OPTIONS, *sets, "--budget", "es99=10", "--response", "fill-to-cap")
     assert code == 0
     assert "toxic" in out
-    assert "fill-to-cap: bad debt of all markets" in out
+    assert "fill-to-cap: all markets, US dollars" in out
     assert "static:" not in out
     assert "nobody liquidates before" in out
 
@@ -366,6 +368,20 @@ def test_the_snapshots_own_values_can_be_audited_alone_and_every_parameter_be_li
     code, out, _ = said(capsys, monkeypatch, "audit", "book", "--list")
     assert code == 0
     assert "comptroller/COL.collateral_factor" in out
+
+
+def test_of_many_cells_those_are_shown_that_are_worth_choosing() -> None:
+    found = small({LTV: "0.6:0.8:0.01", BONUS: "1.02,1.08"}, budget="es99=1e9")
+    tables = dict(command.shown(found))
+    for title, rows in tables.items():
+        if title.startswith(tuple(RESPONSES)):
+            assert len(rows) <= command.SHOWN
+            assert f"{len(rows)} of 43 cells" in title
+            assert rows[0]["cell"] == 0
+            assert all(row["frontier"] or row["laxest"] for row in rows[1:])
+            assert any(row["laxest"] for row in rows)
+    few = dict(command.shown(small({BONUS: 1.06})))
+    assert [len(rows) for rows in few.values()] == [2] * 5
 
 
 @pytest.mark.parametrize(
