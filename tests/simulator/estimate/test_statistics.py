@@ -16,6 +16,7 @@ from simulator.estimate.statistics import (
     Sample,
     Until,
     convergence,
+    difference,
     expected_shortfall,
     mean,
     measures,
@@ -154,3 +155,53 @@ def test_what_is_no_sample_is_refused() -> None:
         Sample(np.array([1.0, math.nan]))
     with pytest.raises(InputError, match="groups of 2"):
         Sample(np.ones(3), cluster=2)
+
+
+# --- differences of samples that share their paths ------------------------------------------------------------------
+
+
+def test_a_difference_on_the_same_paths_has_the_error_of_what_differs_path_by_path() -> None:
+    draw = np.random.default_rng(5)
+    base = draw.lognormal(size=4_000)
+    apart = draw.normal(0.1, 0.05, size=4_000)
+    found = difference(Sample(base + apart), Sample(base))
+    assert found.value == pytest.approx(apart.mean())
+    assert found.standard_error == pytest.approx(apart.std(ddof=1) / math.sqrt(4_000))
+    assert found.low < 0.1 < found.high
+    assert found.enough
+    shortfall = difference(Sample(1.1 * base), Sample(base), 0.99)
+    one, other = (expected_shortfall(Sample(losses), 0.99) for losses in (1.1 * base, base))
+    assert shortfall.value == pytest.approx(one.value - other.value)
+    assert shortfall.standard_error == pytest.approx(0.1 * other.standard_error)
+
+
+@pytest.mark.parametrize("level", [None, 0.95])
+def test_intervals_of_differences_hold_as_often_as_they_say(level: float | None) -> None:
+    """Exponential losses that grow by a tenth: their mean is 1, their shortfall at a level 1 - log(1 - level)."""
+    truth = 0.1 * (1.0 if level is None else 1.0 - math.log(1.0 - level))
+    held = 0
+    for seed in range(400):
+        losses = np.random.default_rng(seed).exponential(size=2_000)
+        found = difference(Sample(1.1 * losses), Sample(losses), level)
+        held += found.low <= truth <= found.high
+    assert 0.92 <= held / 400 <= 0.975
+
+
+def test_samples_that_are_alike_differ_by_nothing_and_those_of_other_paths_cannot_be_compared() -> None:
+    losses = np.arange(1_000.0)
+    found = difference(Sample(losses), Sample(losses), 0.95)
+    assert (found.value, found.low, found.high, found.standard_error) == (0.0, 0.0, 0.0, 0.0)
+    with pytest.raises(InputError, match="samples of the same paths"):
+        difference(Sample(losses), Sample(losses, np.full(1_000, 2.0)))
+
+
+def test_replicates_and_pairs_are_compared_as_wholes() -> None:
+    draw = np.random.default_rng(6)
+    base = draw.lognormal(size=1_600)
+    more = base * draw.uniform(1.0, 1.2, size=1_600)
+    found = difference(Sample(more, replicate=100), Sample(base, replicate=100))
+    parts = (more - base).reshape(16, 100).mean(axis=1)
+    assert found.standard_error == pytest.approx(parts.std(ddof=1) / 4.0)
+    assert found.enough
+    twice = difference(Sample(np.repeat(more, 2), cluster=2), Sample(np.repeat(base, 2), cluster=2))
+    assert twice.standard_error == pytest.approx(difference(Sample(more), Sample(base)).standard_error)
