@@ -16,14 +16,16 @@ from simulator.liquidators.congestion import DEEPEST, WINDOW_S
 from simulator.market.impact import RECOVERY_S
 from simulator.oracles.feeds import speaks
 from simulator.paths import swaps
-from simulator.paths.deck import NONE, Deck, FloatArray
+from simulator.paths.deck import NONE, BoolArray, Deck, Feeds, FloatArray, Groups, IntArray, Pools
 from simulator.paths.plans import Plan, State, best_plan, settle
 from simulator.paths.swaps import Standing
-from simulator.paths.watch import Watch, add, watch, weighed
+from simulator.paths.watch import Books, Watch, changed, unwatched, watch
 
 BAD_DEBT, VOLUME, PROFIT = 0, 1, 2
 """Measures: each has all groups of a deck in a row."""
 MEASURES = 3
+OPTIONS = {"nogil": True, "error_model": "numpy"}
+"""How `run` is compiled."""
 
 
 class Said(NamedTuple):
@@ -66,10 +68,19 @@ def run(prices: FloatArray, deck: Deck, worst: bool, out: FloatArray, by_account
 
 @rule
 def _run_path(prices: FloatArray, deck: Deck, worst: bool, out: FloatArray, by_account: FloatArray) -> None:
-    rules, reserves, tokens, pools = deck.rules, deck.reserves, deck.tokens, deck.pools
+    accounts, reserves, tokens, pools, rules = deck.accounts, deck.reserves, deck.tokens, deck.pools, deck.rules
     steps, markets = len(prices) - 1, len(deck.markets.code)
+    books = Books(
+        deck.markets.accounts,
+        deck.markets.reserves,
+        accounts.offsets,
+        accounts.reserve,
+        reserves.is_collateral,
+        reserves.is_debt,
+    )
     state = _at_start(deck)
-    near, short = _unwatched(deck), _unwatched(deck)
+    near = unwatched(len(accounts.market), len(reserves.token), markets)
+    short = unwatched(len(accounts.market), len(reserves.token), markets)
     stays, fades, taken = np.zeros(len(tokens.column)), np.zeros(len(tokens.column)), np.empty(len(tokens.column))
     most_moved = np.zeros(len(pools.first))
     before = np.empty(len(pools.first))
@@ -94,24 +105,28 @@ def _run_path(prices: FloatArray, deck: Deck, worst: bool, out: FloatArray, by_a
             state.bought_usd[0] = max(0.0, state.bought_usd[0] - share * rules.inventory_usd)
         swaps.arbitrage(pools, state.at, state.outside_usd, rules.arbitrage)
         if rules.withdrawal > 0.0:
-            _withdraw(deck, state, most_moved)
-        _publish(deck, state, step, said)
+            _withdraw(pools, rules.withdrawal, tokens.outside_usd, state.outside_usd, state.at.left, most_moved)
+        _publish(deck.feeds, reserves.numeraire, reserves.oracle, rules.step_s, step, tokens.outside_usd,
+                 state.outside_usd, state.oracle_usd, said)  # fmt: skip
         for reserve in range(len(reserves.token)):
             state.pledge[reserve] = state.oracle_usd[reserve] * reserves.supply_growth[step, reserve]
             state.owe[reserve] = state.oracle_usd[reserve] * reserves.debt_growth[step, reserve]
         for market in range(markets):
-            watch(deck, near, market, deck.accounts.threshold, state.supplied, state.debt, state.pledge, state.owe)
+            watch(books, near, market, accounts.threshold, state.supplied, state.debt, state.pledge, state.owe)
         before[:] = state.at.root
         if _liquidate(deck, state, near, short, step, dear, out):
-            _take_over(deck, state, before, stays, fades, taken)
+            _take_over(pools, tokens.anchored, state.at.root, before, taken)
+            taken *= rules.impact
+            stays += rules.permanent * taken
+            fades += (1.0 - rules.permanent) * taken
         if worst or step == steps:
             for reserve in range(len(reserves.token)):
                 price = state.outside_usd[reserves.token[reserve]]
                 recovered[reserve] = price * reserves.supply_growth[step, reserve]
                 owed[reserve] = price * reserves.debt_growth[step, reserve]
             for market in range(markets):
-                watch(deck, short, market, deck.accounts.recovers, state.supplied, state.debt, recovered, owed)
-            _measure(deck, state, short, recovered, owed, lost, out, by_account)
+                watch(books, short, market, accounts.recovers, state.supplied, state.debt, recovered, owed)
+            _measure(books, accounts.pledged, deck.groups, state.debt, short, owed, lost, out, by_account)
 
 
 @rule
@@ -126,6 +141,7 @@ def _at_start(deck: Deck) -> State:
         np.empty(2 * legs),
         np.empty(2 * legs, dtype=np.int64),
         np.empty(len(ways.legs), dtype=np.int64),
+        np.empty(len(ways.legs)),
     )
     for pool in range(len(pools.first)):
         place[pool] = pools.offsets[pool]
@@ -142,6 +158,7 @@ def _at_start(deck: Deck) -> State:
         never,
         never.copy(),
         at,
+        (np.empty(1, dtype=np.int64), np.empty(1), np.empty(1)),
     )
 
 
@@ -155,18 +172,6 @@ def _unsaid(deck: Deck) -> Said:
 
 
 @rule
-def _unwatched(deck: Deck) -> Watch:
-    accounts, reserves = len(deck.accounts.market), len(deck.reserves.token)
-    return Watch(
-        np.empty(accounts, dtype=np.int64),
-        np.full(len(deck.markets.code), -1, dtype=np.int64),
-        np.zeros(accounts, dtype=np.int64),
-        np.empty(reserves),
-        np.empty(reserves),
-    )
-
-
-@rule
 def _congestion(worth: FloatArray, step: int, window: int, elasticity: float) -> float:
     """How many times dearer gas is than at rest; see `simulator.liquidators.congestion`."""
     if elasticity == 0.0 or worth[step] <= 0.0:
@@ -176,31 +181,49 @@ def _congestion(worth: FloatArray, step: int, window: int, elasticity: float) ->
 
 
 @rule
-def _withdraw(deck: Deck, state: State, most_moved: FloatArray) -> None:
+def _withdraw(
+    pools: Pools, withdrawal: float, start: FloatArray, outside: FloatArray, left: FloatArray, most_moved: FloatArray
+) -> None:
     """Let liquidity providers leave; see `PriceImpact.withdrawals`."""
-    pools, tokens = deck.pools, deck.tokens
     for pool in range(len(pools.first)):
         first, second = pools.first[pool], pools.second[pool]
-        ratio = state.outside_usd[first] / tokens.outside_usd[first]
-        moved = abs(np.log(ratio / (state.outside_usd[second] / tokens.outside_usd[second])))
+        moved = abs(np.log(outside[first] / start[first] / (outside[second] / start[second])))
         if pools.leaves[pool] and moved > most_moved[pool]:
             most_moved[pool] = moved
-            state.at.left[pool] = np.exp(-deck.rules.withdrawal * moved)
+            left[pool] = np.exp(-withdrawal * moved)
 
 
 @rule
-def _publish(deck: Deck, state: State, step: int, said: Said) -> None:
-    """Let every feed speak that has something to say, and set what markets believe."""
-    feeds, reserves, tokens = deck.feeds, deck.reserves, deck.tokens
-    now = step * deck.rules.step_s
-    for reserve in range(len(reserves.token)):
-        unit = 1.0 if reserves.numeraire[reserve] == NONE else state.outside_usd[reserves.numeraire[reserve]]
-        state.oracle_usd[reserve] = reserves.oracle[reserve] * unit
+def _publish(
+    feeds: Feeds,
+    numeraire: IntArray,
+    first: FloatArray,
+    step_s: float,
+    step: int,
+    start: FloatArray,
+    outside: FloatArray,
+    believed: FloatArray,
+    said: Said,
+) -> None:
+    """Let every feed speak that has something to say, and set what markets believe.
+
+    Parameters
+    ----------
+    numeraire, first
+        As `Reserves` has them; `first` is the oracle price at the start.
+    start, outside
+        Outside prices at the start and now.
+    believed
+        What is set, shape (reserves,): US dollars.
+    """
+    now = step * step_s
+    for reserve in range(len(first)):
+        believed[reserve] = first[reserve] * (1.0 if numeraire[reserve] == NONE else outside[numeraire[reserve]])
     for feed in range(len(feeds.reserve)):
         base, quote = feeds.base[feed], feeds.quote[feed]
-        seen = state.outside_usd[base] / tokens.outside_usd[base]
+        seen = outside[base] / start[base]
         if quote != NONE:
-            seen /= state.outside_usd[quote] / tokens.outside_usd[quote]
+            seen /= outside[quote] / start[quote]
         # as many places as steps from seeing to publishing, and one: the next to be filled is the one that is due
         places = feeds.lag[feed] + 1
         spoken = speaks(seen, said.seen[feed], now, said.seen_s[feed], feeds.deviation[feed], feeds.heartbeat_s[feed])
@@ -213,31 +236,21 @@ def _publish(deck: Deck, state: State, step: int, said: Said) -> None:
             said.published[feed] = due
         power = feeds.power[feed]
         answer = said.published[feed]
-        state.oracle_usd[feeds.reserve[feed]] *= answer if power == 1.0 else answer**power
+        believed[feeds.reserve[feed]] *= answer if power == 1.0 else answer**power
 
 
 @rule
 def _liquidate(deck: Deck, state: State, near: Watch, short: Watch, step: int, dear: float, out: FloatArray) -> bool:
     """Let liquidators take what pays, the best first, until nothing does or the blocks are full; returns whether
     anything was taken."""
-    rules, accounts = deck.rules, deck.accounts
+    rules = deck.rules
     gas_usd, fit, done = rules.gas_usd * dear, np.floor(rules.per_step / dear), 0
     waiting = [0 for _ in range(0)]
     for market in range(len(deck.markets.code)):
         first = deck.markets.accounts[market]
-        for place in range(first, first + near.filled[market]):
-            account = near.listed[place]
-            limit, owed = weighed(
-                accounts.offsets,
-                accounts.reserve,
-                accounts.threshold,
-                state.supplied,
-                state.debt,
-                state.pledge,
-                state.owe,
-                account,
-            )
-            if not 0.0 < limit < owed:
+        for place in range(first, first + near.dues[market]):
+            account = near.due[place]
+            if not 0.0 < near.worth[place] < near.owed[place]:
                 continue
             if state.until[account] != step - 1:
                 state.since[account] = step
@@ -265,7 +278,9 @@ def _liquidate(deck: Deck, state: State, near: Watch, short: Watch, step: int, d
                 heapq.heappush(queue, (-plan.profit_usd, account))
             else:
                 settle(deck, state, plan)
-                add(deck, short, account)
+                market = deck.accounts.market[account]
+                changed(near, market, deck.markets.accounts[market], account)
+                changed(short, market, deck.markets.accounts[market], account)
                 _record(deck, state, plan, out)
                 done += 1
                 heapq.heappush(queue, (-plan.profit_usd, account))
@@ -287,73 +302,53 @@ def _record(deck: Deck, state: State, plan: Plan, out: FloatArray) -> None:
 
 
 @rule
-def _take_over(
-    deck: Deck, state: State, before: FloatArray, stays: FloatArray, fades: FloatArray, taken: FloatArray
-) -> None:
-    """Hand on to outside prices what liquidators moved pools by; see `PriceImpact.watch`."""
-    pools, anchored = deck.pools, deck.tokens.anchored
+def _take_over(pools: Pools, anchored: BoolArray, root: FloatArray, before: FloatArray, taken: FloatArray) -> None:
+    """What each token's price moved by in pools, in logarithms, by the depth of the pools; see `PriceImpact.watch`."""
     taken[:] = 0.0
     for pool in range(len(pools.first)):
-        moved = 2.0 * np.log(state.at.root[pool] / before[pool])
+        moved = 2.0 * np.log(root[pool] / before[pool])
         first, second = pools.first[pool], pools.second[pool]
         # against what is anchored, else against the mean
         if not anchored[first]:
             taken[first] += pools.weight[pool, 0] * moved * (1.0 if anchored[second] else 0.5)
         if not anchored[second]:
             taken[second] -= pools.weight[pool, 1] * moved * (1.0 if anchored[first] else 0.5)
-    taken *= deck.rules.impact
-    stays += deck.rules.permanent * taken
-    fades += (1.0 - deck.rules.permanent) * taken
 
 
 @rule
 def _measure(
-    deck: Deck,
-    state: State,
+    books: Books,
+    pledged: FloatArray,
+    groups: Groups,
+    debt: FloatArray,
     short: Watch,
-    pledge: FloatArray,
     owe: FloatArray,
     lost: FloatArray,
     out: FloatArray,
     by_account: FloatArray,
 ) -> None:
     """Economic bad debt now, group by group, where it is more than it was."""
-    accounts, groups = deck.accounts, deck.groups
     lost[:] = 0.0
-    for market in range(len(deck.markets.code)):
-        first = deck.markets.accounts[market]
-        for place in range(first, first + short.filled[market]):
-            account = short.listed[place]
-            recovered, owed = weighed(
-                accounts.offsets, accounts.reserve, accounts.recovers, state.supplied, state.debt, pledge, owe, account
-            )
-            missing = owed - recovered
+    for market in range(len(short.dues)):
+        first = books.accounts[market]
+        for place in range(first, first + short.dues[market]):
+            account = short.due[place]
+            missing, owed = short.owed[place] - short.worth[place], short.owed[place]
             if missing <= 0.0:
                 continue
             lost[0] += missing
             lost[1 + market] += missing
-            for entry in range(accounts.offsets[account], accounts.offsets[account + 1]):
-                reserve = accounts.reserve[entry]
-                if state.debt[entry] > 0.0:
-                    lost[groups.debt[reserve]] += missing * (state.debt[entry] * owe[reserve] / owed)
-                if accounts.pledged[entry] > 0.0:
-                    lost[groups.collateral[reserve]] += missing * accounts.pledged[entry]
+            for entry in range(books.offsets[account], books.offsets[account + 1]):
+                reserve = books.reserve[entry]
+                if debt[entry] > 0.0:
+                    lost[groups.debt[reserve]] += missing * (debt[entry] * owe[reserve] / owed)
+                if pledged[entry] > 0.0:
+                    lost[groups.collateral[reserve]] += missing * pledged[entry]
     if len(by_account) > 0 and lost[0] > out[0]:
         by_account[:] = 0.0
-        for market in range(len(deck.markets.code)):
-            first = deck.markets.accounts[market]
-            for place in range(first, first + short.filled[market]):
-                account = short.listed[place]
-                recovered, owed = weighed(
-                    accounts.offsets,
-                    accounts.reserve,
-                    accounts.recovers,
-                    state.supplied,
-                    state.debt,
-                    pledge,
-                    owe,
-                    account,
-                )
-                by_account[0, account] = max(owed - recovered, 0.0)
+        for market in range(len(short.dues)):
+            first = books.accounts[market]
+            for place in range(first, first + short.dues[market]):
+                by_account[0, short.due[place]] = max(short.owed[place] - short.worth[place], 0.0)
     for group in range(groups.size):
         out[group] = max(out[group], lost[group])

@@ -114,7 +114,7 @@ class PathLosses:
         steps = len(self.deck.reserves.supply_growth) - 1
         if prices.shape[1] != steps + 1:
             raise InputError(f"paths have {prices.shape[1] - 1} steps where the scenario has {steps}")
-        compiled.fast(kernel.run, nogil=True, error_model="numpy")(
+        compiled.fast(kernel.run, **kernel.OPTIONS)(
             np.ascontiguousarray(prices, dtype=np.float64), self.deck, self.at == "worst", out, accounts
         )
 

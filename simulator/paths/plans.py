@@ -13,9 +13,9 @@ from protocols.arithmetic import rule
 from protocols.lending.closing import Closing, accepted, closing, received
 from simulator.liquidators.plans import HALVINGS
 from simulator.paths import swaps
-from simulator.paths.deck import NONE, Deck, FloatArray, IntArray
+from simulator.paths.deck import NONE, Deck, FloatArray, IntArray, Pools, Rules, Ways
 from simulator.paths.swaps import FULL, Standing
-from simulator.paths.watch import weighed
+from simulator.paths.watch import weigh
 
 
 class State(NamedTuple):
@@ -37,6 +37,8 @@ class State(NamedTuple):
         Shape (accounts,): step in which an account came to be liquidatable, and in which it last was.
     at
         Where pools stand.
+    one
+        Room for one account: its row, its weighted collateral, its debt.
     """
 
     supplied: FloatArray
@@ -49,6 +51,7 @@ class State(NamedTuple):
     since: IntArray
     until: IntArray
     at: Standing
+    one: tuple[IntArray, FloatArray, FloatArray]
 
 
 class Plan(NamedTuple):
@@ -75,23 +78,47 @@ class Plan(NamedTuple):
     outside: bool
 
 
+class Trade(NamedTuple):
+    """A debt and a collateral of an account: entries, their worth at oracle prices, and what sales of them come to.
+
+    Attributes
+    ----------
+    owed_worth, held_worth
+        Outside worth of what the oracle takes for a dollar.
+    owed_usd, held_usd
+        Outside price of the debt token, oracle price of the collateral.
+    is_same
+        Whether both are one token, so that nothing need be sold.
+    pair
+        Their row of `Ways`.
+    """
+
+    debt: int
+    collateral: int
+    debt_usd: float
+    collateral_usd: float
+    owed_worth: float
+    held_worth: float
+    owed_usd: float
+    held_usd: float
+    is_same: bool
+    pair: int
+
+
 @rule
 def best_plan(deck: Deck, state: State, account: int, gas_usd: float) -> Plan:
     """The most profitable liquidation of an account now."""
-    accounts, rules = deck.accounts, deck.rules
+    accounts, reserves, rules = deck.accounts, deck.reserves, deck.rules
     market = accounts.market[account]
     start, end = accounts.offsets[account], accounts.offsets[account + 1]
     best = Plan(rules.minimum_profit_usd, NONE, NONE, 0.0, 0.0, 0.0, False)
-    limit, owed = weighed(
-        accounts.offsets,
-        accounts.reserve,
-        accounts.threshold,
-        state.supplied,
-        state.debt,
-        state.pledge,
-        state.owe,
-        account,
-    )
+    row, worth, debts = state.one
+    row[0] = account
+    weigh(
+        accounts.offsets, accounts.reserve, accounts.threshold, state.supplied, state.debt, state.pledge, state.owe,
+        row, worth, debts,
+    )  # fmt: skip
+    limit, owed = worth[0], debts[0]
     if not 0.0 < limit < owed:
         return best
     whole = deck.markets.no_slippage[market]
@@ -113,70 +140,86 @@ def best_plan(deck: Deck, state: State, account: int, gas_usd: float) -> Plan:
                 collateral_usd,
                 accounts.threshold[collateral],
                 accounts.bonus[collateral],
-                deck.reserves.fee[reserve],
+                reserves.fee[reserve],
             )
-            for outside in (False, True):
-                if (rules.outside or whole) if outside else (rules.in_pools and not whole):
-                    plan = _best_size(deck, state, debt, collateral, terms, debt_usd, collateral_usd, outside, gas_usd)
-                    if plan.profit_usd > best.profit_usd:
-                        best = plan
+            owed_token, held_token = reserves.token[accounts.reserve[debt]], reserves.token[reserve]
+            trade = Trade(
+                debt,
+                collateral,
+                debt_usd,
+                collateral_usd,
+                state.outside_usd[owed_token] / state.oracle_usd[accounts.reserve[debt]],
+                state.outside_usd[held_token] / state.oracle_usd[reserve],
+                state.outside_usd[owed_token],
+                state.oracle_usd[reserve],
+                held_token == owed_token,
+                deck.ways.pair[held_token, owed_token],
+            )
+            if rules.in_pools and not whole:
+                plan = _best_size(rules, deck.pools, deck.ways, state.at, terms, trade, gas_usd, False, np.inf, 0.0)
+                best = plan if plan.profit_usd > best.profit_usd else best
+            if rules.outside or whole:
+                own = np.inf if whole else rules.inventory_usd - state.bought_usd[0]
+                haircut = 0.0 if whole else rules.haircut
+                plan = _best_size(rules, deck.pools, deck.ways, state.at, terms, trade, gas_usd, True, own, haircut)
+                best = plan if plan.profit_usd > best.profit_usd else best
     return best
 
 
 @rule
 def _best_size(
-    deck: Deck,
-    state: State,
-    debt: int,
-    collateral: int,
+    rules: Rules,
+    pools: Pools,
+    ways: Ways,
+    at: Standing,
     terms: Closing,
-    debt_usd: float,
-    collateral_usd: float,
-    outside: bool,
+    trade: Trade,
     gas_usd: float,
+    outside: bool,
+    own_usd: float,
+    haircut: float,
 ) -> Plan:
-    """The size that pays most of the largest and its halves."""
-    rules, reserves = deck.rules, deck.reserves
-    owed_reserve, held_reserve = deck.accounts.reserve[debt], deck.accounts.reserve[collateral]
-    owed_token, held_token = reserves.token[owed_reserve], reserves.token[held_reserve]
-    # outside worth of what oracles take for a dollar
-    owed_worth = state.outside_usd[owed_token] / state.oracle_usd[owed_reserve]
-    held_worth = state.outside_usd[held_token] / state.oracle_usd[held_reserve]
-    whole = deck.markets.no_slippage[deck.reserves.market[owed_reserve]]
-    own = rules.inventory_usd - state.bought_usd[0] if outside and not whole else np.inf
-    most = min(accepted(terms, debt_usd, debt_usd, collateral_usd), min(rules.capital_usd, own) / owed_worth)
+    """The size that pays most of the largest and its halves.
+
+    Parameters
+    ----------
+    outside, own_usd, haircut
+        Whether it is sold to the outside market, with how much own money, at what loss.
+    """
+    debt_usd, collateral_usd = trade.debt_usd, trade.collateral_usd
+    limit = min(rules.capital_usd, own_usd) / trade.owed_worth
+    most = min(accepted(terms, debt_usd, debt_usd, collateral_usd), limit)
     fee = 0.0 if outside else rules.flash_fee
     best = Plan(-np.inf, NONE, NONE, 0.0, 0.0, 0.0, outside)
-    pair = deck.ways.pair[held_token, owed_token]
     for halving in range(HALVINGS + 1):
         repaid = accepted(terms, most / 2.0**halving, debt_usd, collateral_usd)
         if repaid <= 0.0:
             continue
         got = received(terms, repaid)
-        cost = repaid * owed_worth * (1.0 + fee)
-        if held_token == owed_token:
-            proceeds = got * held_worth
+        cost = repaid * trade.owed_worth * (1.0 + fee)
+        if trade.is_same:
+            proceeds = got * trade.held_worth
         elif outside:
-            proceeds = got * held_worth * (1.0 if whole else 1.0 - rules.haircut)
+            proceeds = got * trade.held_worth * (1.0 - haircut)
         else:
-            if pair == NONE:
+            if trade.pair == NONE:
                 break
-            amount = got / state.oracle_usd[held_reserve]
-            most_usd = amount * swaps.ceiling(deck.ways, state.at.root, pair) * state.outside_usd[owed_token]
+            amount = got / trade.held_usd
+            most_usd = amount * swaps.way_rates(ways, at.root, trade.pair, at.pays) * trade.owed_usd
             if most_usd - cost - gas_usd <= rules.minimum_profit_usd:
                 # without price impact a smaller part pays for the gas no better
                 break
-            swaps.keep(deck.ways, state.at, pair)
-            bought = swaps.sell(deck.pools, deck.ways, state.at, pair, amount)
-            swaps.undo(deck.ways, state.at, pair)
+            swaps.keep(ways, at, trade.pair)
+            bought = swaps.sell(pools, ways, at, trade.pair, amount)
+            swaps.undo(ways, at, trade.pair)
             if bought == FULL:
                 continue
-            proceeds = bought * state.outside_usd[owed_token]
+            proceeds = bought * trade.owed_usd
         profit = proceeds - cost - gas_usd
         # pools pay ever less for more, so that profit is concave: where a half brings less, smaller brings less still
         if best.debt != NONE and profit <= best.profit_usd:
             break
-        best = Plan(profit, debt, collateral, repaid, repaid * terms.bonus, got, outside)
+        best = Plan(profit, trade.debt, trade.collateral, repaid, repaid * terms.bonus, got, outside)
     return best
 
 

@@ -29,8 +29,8 @@ class Standing(NamedTuple):
         Share of each pool's liquidity that its providers have left in it.
     kept_root, kept_place
         Room to remember where pools stood, as many as legs.
-    closed
-        Room to mark ways that can take no more.
+    closed, pays
+        Room to mark ways that can take no more, and for what the next unit brings along each.
     """
 
     root: FloatArray
@@ -39,6 +39,7 @@ class Standing(NamedTuple):
     kept_root: FloatArray
     kept_place: IntArray
     closed: IntArray
+    pays: FloatArray
 
 
 @rule
@@ -125,11 +126,15 @@ def way_rate(ways: Ways, root: FloatArray, way: int) -> float:
 
 
 @rule
-def ceiling(ways: Ways, root: FloatArray, pair: int) -> float:
-    """What no unit brings more than."""
+def way_rates(ways: Ways, root: FloatArray, pair: int, out: FloatArray) -> float:
+    """What the next unit brings along each way of a pair; returns the most."""
     best = 0.0
     for way in range(ways.ways[pair], ways.ways[pair + 1]):
-        best = max(best, way_rate(ways, root, way))
+        product = 1.0
+        for leg in range(ways.legs[way], ways.legs[way + 1]):
+            product *= root[ways.pool[leg]] if ways.side[leg] == 0 else 1.0 / root[ways.pool[leg]]
+        out[way] = ways.kept[way] * product * product
+        best = max(best, out[way])
     return best
 
 
@@ -167,10 +172,11 @@ def sell(pools: Pools, ways: Ways, at: Standing, pair: int, amount: float) -> fl
         at.closed[way] = 0
     left, received, least = amount, 0.0, amount / CHUNKS
     while left > 0.0:
+        way_rates(ways, at.root, pair, at.pays)
         best, first, second = -1, 0.0, 0.0
         for way in range(start, end):
             if at.closed[way] == 0:
-                pays = way_rate(ways, at.root, way)
+                pays = at.pays[way]
                 if pays > first:
                     best, first, second = way, pays, first
                 elif pays > second:

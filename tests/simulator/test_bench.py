@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from chain.errors import UnwindError
+from protocols import compiled
 from simulator import bench
+from simulator.paths import benchmark as paths
+from simulator.paths import kernel
 from simulator.scans.sweep import AtRisk, at_risk
 from tests.simulator.command import strict_json, unwind
 
@@ -28,10 +31,11 @@ def test_json_is_a_list_of_results_of_one_form(tmp_path: Path) -> None:
         assert line["met"] is None, "small sizes are judged by no target"
 
 
-def test_what_is_not_measured_says_so_and_has_no_time() -> None:
-    (line,) = bench._path(bench.QUICK)
-    assert "not measured" in line.sizes
-    assert (line.seconds, line.value, line.met) == (None, None, None)
+def test_a_path_is_timed_on_a_book_that_is_liquidated() -> None:
+    made = paths.deck(*bench.book(2_000), 60)
+    found = paths.outcome(compiled.fast(kernel.run, **kernel.OPTIONS), paths.bad_day(bench.ASSETS, 60), made)
+    assert len(made.pools.first) == paths.POOLS
+    assert 1e4 < found[0, kernel.VOLUME * made.groups.size] < 1e8
 
 
 def test_answers_that_differ_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:

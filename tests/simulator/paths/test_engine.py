@@ -238,4 +238,4 @@ def test_one_form_is_compiled_for_all_books() -> None:
     engine(open_book(plain.aave({"a": (2.0, 1.0)})), make_scenario(steps=1, liquidators=plain.NOBODY))(
         np.ones((1, 2, 2))
     )
-    assert len(compiled.fast(kernel.run, nogil=True, error_model="numpy").signatures) == 1  # type: ignore[attr-defined]
+    assert len(compiled.fast(kernel.run, **kernel.OPTIONS).signatures) == 1  # type: ignore[attr-defined]
