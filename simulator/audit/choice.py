@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from chain.errors import InputError
 from simulator.audit.grid import Cell
@@ -65,16 +68,16 @@ def frontier(outcomes: Sequence[Mapping[str, Any]]) -> list[bool]:
 
     Of several that are alike in both, all are on it.
     """
-    on = []
-    for one in outcomes:
-        rivals = (other for other in outcomes if other["response"] == one["response"])
-        on.append(
-            not any(
-                (other["capacity_usd"] >= one["capacity_usd"] and other["loss_usd"] < one["loss_usd"])
-                or (other["capacity_usd"] > one["capacity_usd"] and other["loss_usd"] <= one["loss_usd"])
-                for other in rivals
-            )
-        )
+    on = [False] * len(outcomes)
+    for rows in _by_response(outcomes):
+        # from the most capacity down; among equals the least loss first
+        order = sorted(rows, key=lambda row: (-outcomes[row]["capacity_usd"], outcomes[row]["loss_usd"]))
+        least, last = math.inf, None
+        for row in order:
+            at = outcomes[row]["capacity_usd"], outcomes[row]["loss_usd"]
+            on[row] = at[1] < least or at == last
+            if on[row]:
+                least, last = at[1], at
     return on
 
 
@@ -86,27 +89,33 @@ def laxest(
     A cell is laxer if none of its parameters is tighter and one is laxer; parameters that are laxer in neither
     direction, such as a bonus, must be alike.
     """
-    kept = [outcome["loss_usd"] <= budget_usd for outcome in outcomes]
-    values = {cell.number: _lax(cell, known) for cell in cells}
-    chosen = []
-    for one, own in zip(outcomes, kept, strict=True):
-        rivals = (
-            values[other["cell"]]
-            for other, keeps in zip(outcomes, kept, strict=True)
-            if keeps and other["response"] == one["response"]
-        )
-        chosen.append(own and not any(_laxer(rival, values[one["cell"]]) for rival in rivals))
-    return chosen
+    settings = [known[key] for key in cells[0].raws]
+    directions = np.array([setting.parameter.laxer for setting in settings], dtype=np.float64)
+    values = np.array(
+        [
+            [
+                float(each.parameter.value(raw, each.scale))
+                for each, raw in zip(settings, cell.raws.values(), strict=True)
+            ]
+            for cell in cells
+        ]
+    ).reshape(len(cells), len(settings))
+    directed = directions != 0.0
+    either, lax = values[:, ~directed], values[:, directed] * directions[directed]
+    found = [False] * len(outcomes)
+    for rows in _by_response(outcomes):
+        kept = [row for row in rows if outcomes[row]["loss_usd"] <= budget_usd]
+        places = np.array([outcomes[row]["cell"] for row in kept], dtype=np.int64)
+        for row, place in zip(kept, places, strict=True):
+            alike = (either[places] == either[place]).all(axis=1)
+            laxer = (lax[places] >= lax[place]).all(axis=1) & (lax[places] > lax[place]).any(axis=1)
+            found[row] = not (alike & laxer).any()
+    return found
 
 
-def _lax(cell: Cell, known: Mapping[str, Setting]) -> tuple[tuple[int, float], ...]:
-    """Direction and value of each parameter."""
-    settings = ((known[key], raw) for key, raw in cell.raws.items())
-    return tuple((each.parameter.laxer, float(each.parameter.value(raw, each.scale))) for each, raw in settings)
-
-
-def _laxer(one: Sequence[tuple[int, float]], other: Sequence[tuple[int, float]]) -> bool:
-    apart = [(direction, a - b if a != b else 0.0) for (direction, a), (_, b) in zip(one, other, strict=True)]
-    if any(by != 0.0 and direction * by <= 0.0 for direction, by in apart):
-        return False
-    return any(by != 0.0 for _, by in apart)
+def _by_response(outcomes: Sequence[Mapping[str, Any]]) -> list[list[int]]:
+    """Rows of the outcomes of each response."""
+    rows: dict[str, list[int]] = {}
+    for row, outcome in enumerate(outcomes):
+        rows.setdefault(outcome["response"], []).append(row)
+    return list(rows.values())

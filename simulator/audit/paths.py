@@ -47,6 +47,8 @@ class Paths:
 
     def losses(self, evaluate: Losses, workers: int = 1) -> FloatArray:
         """What each path loses, shape (paths, outputs), on so many threads."""
+        if workers == 1:
+            return evaluate(self.prices)
         size = -(-len(self.prices) // workers)
         parts = [self.prices[first : first + size] for first in range(0, len(self.prices), size)]
         with ThreadPoolExecutor(workers) as pool:

@@ -20,7 +20,7 @@ from simulator.audit.grid import Books, Cell, apart, cells
 from simulator.audit.paths import draw
 from simulator.audit.responses import RESPONSES
 from simulator.audit.settings import Setting, Values, chosen, settings
-from simulator.audit.store import Store
+from simulator.audit.store import Store, must_be_new
 from simulator.audit.tables import SCHEMAS
 from simulator.book import Book, opened
 from simulator.estimate.losses import At
@@ -119,6 +119,8 @@ def audit(
         If a parameter is unknown or cannot have a value, a token has no price path, or `out` is there already or
         belongs to another audit.
     """
+    if out is not None:
+        must_be_new(Path(out))
     taken, rules = opened(snapshot), _rules(responses)
     scenario = behaving(model, like) if liquidations else None
     known = settings(taken)

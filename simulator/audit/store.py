@@ -38,8 +38,7 @@ class Store:
     """
 
     def __init__(self, out: Path, made_of: Mapping[str, Any]) -> None:
-        if out.exists():
-            raise InputError(f"{out} is already there; choose another folder or remove it first")
+        must_be_new(out)
         self.folder = out.with_name(f"{out.name}.unfinished")
         self._made_of = json.dumps(made_of, sort_keys=True, indent=2)
         settings = self.folder / _SETTINGS
@@ -73,9 +72,9 @@ class Store:
         """The rows of a cell if it is finished; its number may have been another."""
         try:
             text = self._file(cell).read_text(encoding="utf-8")
-        except FileNotFoundError:
+            found: Rows = json.loads(text)
+        except (FileNotFoundError, ValueError):
             return None
-        found: Rows = json.loads(text)
         return {table: [row | {"cell": cell.number} for row in rows] for table, rows in found.items()}
 
     def write(self, cell: Cell, rows: Rows) -> None:
@@ -88,6 +87,12 @@ class Store:
     def remove(self) -> None:
         """Once the result is there."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def must_be_new(out: Path) -> None:
+    """Raise InputError if the folder of the result is there already."""
+    if out.exists():
+        raise InputError(f"{out} is already there; choose another folder or remove it first")
 
 
 def _write(path: Path, text: str) -> None:

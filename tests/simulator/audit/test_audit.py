@@ -187,6 +187,11 @@ def test_nothing_on_the_frontier_is_beaten_and_all_else_is() -> None:
             better = (rows["capacity_usd"] > one["capacity_usd"]) | (rows["loss_usd"] < one["loss_usd"])
             assert one["frontier"] == (not (no_worse & better).any())
     assert 0 < outcomes["frontier"].sum() < len(outcomes)
+    made = [
+        {"response": "r", "capacity_usd": most, "loss_usd": loss}
+        for most, loss in ((3.0, 5.0), (3.0, 4.0), (2.0, 4.0), (2.0, 1.0))
+    ]
+    assert frontier(made) == [False, True, False, True]
     same = [{"response": "r", "capacity_usd": 1.0, "loss_usd": 2.0}] * 2
     assert frontier(same) == [True, True]
 
