@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-import pyarrow as pa
-
 from chain.errors import InputError
 from chain.snapshot import Snapshot
 from chain.tables import Kind, Table
@@ -187,6 +185,8 @@ def changed(snapshot: Snapshot, known: Mapping[str, Setting], raws: Mapping[str,
 
 
 def _with(table: Table, column: str, rows: Sequence[int], raw: int) -> Table:
+    import pyarrow as pa
+
     place = table.data.column_names.index(column)
     values: list[Any] = table.data.column(place).to_pylist()
     for row in rows:

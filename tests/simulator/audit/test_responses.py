@@ -15,11 +15,11 @@ from simulator.audit.evaluate import headroom, outcome
 from simulator.audit.grid import Books, cells
 from simulator.audit.responses import RESPONSES, respond
 from simulator.audit.room import rooms
-from simulator.audit.settings import changed, chosen, settings
+from simulator.audit.settings import Values, changed, chosen, settings
 from simulator.audit.theory import warnings
-from simulator.book import Book
+from simulator.book import Book, value
 from tests.simulator import plain
-from tests.simulator.books import Account
+from tests.simulator.books import ASSETS, Account, make_snapshot
 
 # threshold 0.8, maximum LTV 0.75, prices of one dollar: health factors 1.6, 1.0667 and 0.9412
 ACCOUNTS = {"a": (100.0, 50.0), "b": (100.0, 75.0), "c": (100.0, 85.0)}
@@ -174,6 +174,67 @@ def test_interest_goes_on_for_who_has_responded_as_it_would_have() -> None:
     assert now == pytest.approx(35.0)
     assert then == pytest.approx(35.0 * 1.1, rel=1e-6)
     assert found.exposures().debt[-1] == now
+
+
+# --- laws, on random books ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_the_book_no_response_breaks_a_cap_lends_what_is_not_there_or_makes_anybody_liquidatable(
+    seed: int,
+) -> None:
+    draw = np.random.default_rng(seed)
+    symbols = [asset.symbol for asset in ASSETS]
+    accounts = {}
+    for number in range(12):
+        held, owed = draw.choice(symbols, 2, replace=False).tolist(), draw.choice(symbols, 2, replace=False).tolist()
+        worth = 10.0 ** draw.uniform(2.0, 5.0)
+        prices = {asset.symbol: asset.price_usd for asset in ASSETS}
+        supplied = {symbol: worth * draw.uniform(0.2, 1.0) / prices[symbol] for symbol in held}
+        capacity = sum(supplied[symbol] * prices[symbol] for symbol in held) * 0.6
+        debt = {symbol: capacity * draw.uniform(0.0, 0.5) / prices[symbol] for symbol in owed}
+        accounts[f"a{number}"] = Account(supplied, debt)
+    snapshot = make_snapshot(accounts, lent_usd=10.0 ** draw.uniform(3.0, 6.0))
+    known = settings(snapshot)
+    before = Books(snapshot, known).base.markets[0].exposures()
+    totals = {
+        asset.symbol: sum(account.supplied.get(asset.symbol, 0.0) for account in accounts.values()) for asset in ASSETS
+    }
+    asked: dict[str, Values] = {}
+    for symbol in symbols:
+        asked[f"pool/{symbol}.liquidation_threshold"] = round(draw.uniform(0.6, 0.95), 2)
+        asked[f"pool/{symbol}.ltv"] = round(draw.uniform(0.3, 0.6), 2)
+        asked[f"pool/{symbol}.supply_cap"] = 1 + int(draw.uniform(0.5, 4.0) * totals[symbol])
+        asked[f"pool/{symbol}.borrow_cap"] = 1 + int(draw.uniform(0.1, 3.0) * totals[symbol])
+    wanted = chosen(known, asked)
+    books = Books(snapshot, known)
+    tables, cell = books.of(cells(known, wanted)[-1])
+    room, prices_usd = rooms(tables, cell), cell.oracle_usd(0)
+    there, own = room[0], cell.markets[0].exposures()
+    health = value(before, prices_usd).health_factor
+    for name in RESPONSES:
+        found = respond(name, books.base, cell, room).markets[0].exposures()
+        more = [
+            np.bincount(own.reserve, weights=change, minlength=len(ASSETS))
+            for change in (found.supplied - own.supplied, found.debt - own.debt)
+        ]
+        near = 1.0 + 1e-9
+        assert (there.supplied + more[0] <= np.maximum(there.supply_cap, there.supplied) * near).all()
+        assert (there.borrowed + more[1] <= np.maximum(there.borrow_cap, there.borrowed) * near).all()
+        if name != "fill-to-cap":
+            assert (more[1] <= there.cash * near).all()
+        if name in ("re-lever-to-maximum", "fill-to-cap"):
+            assert (found.supplied >= own.supplied).all()
+        now, then = value(found, prices_usd), value(own, prices_usd)
+        owes = then.debt_usd > 0
+        if name == "re-lever-to-maximum":
+            assert (now.debt_usd[owes] <= np.maximum(now.capacity_usd, then.debt_usd)[owes] * near).all()
+            assert (now.collateral_usd - now.debt_usd)[owes] == pytest.approx(
+                (then.collateral_usd - then.debt_usd)[owes]
+            )
+        if name in ("constant-health-factor", "fill-to-cap"):
+            # nobody is nearer to liquidation than before, and who may not borrow more is farther
+            assert (now.health_factor[owes] >= health[owes] / near).all()
 
 
 # --- how they differ ------------------------------------------------------------------------------------------------
