@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from chain.errors import InputError
+from protocols import compiled
 
 Shared = TypeVar("Shared")
 Item = TypeVar("Item")
@@ -121,7 +122,7 @@ def pool(workers: int | None = None, scheduler: str | None = None) -> Iterator[P
 
 
 def processor() -> str:
-    """This machine's type of processor, as LLVM calls what it compiles for, such as ``znver3``."""
+    """The type of processor that loops are compiled for, as LLVM calls it, such as ``znver3``."""
     from llvmlite.binding import get_host_cpu_name
 
-    return str(get_host_cpu_name())
+    return str(compiled.numba().config.CPU_NAME or get_host_cpu_name())

@@ -20,6 +20,7 @@ from distributed import Client
 import simulator.cluster as module
 from chain.errors import ClusterError, InputError, UnsupportedError
 from simulator.cluster import connected
+from simulator.estimate import command
 from simulator.estimate.run import BadDebt, Sampling, distribution
 from simulator.estimate.statistics import Until
 from simulator.scheduling import pool
@@ -27,6 +28,14 @@ from tests.simulator import plain
 from tests.simulator.cluster_work import BOOK, Counted, Slow, end, refuse, sleep_and_tell, twice
 from tests.simulator.command import ROOT, strict_json
 from tests.simulator.estimate.test_estimate import said, series_file
+
+SETTINGS = {"PYTHONPATH": str(ROOT), "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
+PLAIN = {
+    "NUMBA_CPU_NAME": "generic",
+    "NPY_DISABLE_CPU_FEATURES": " ".join(np.show_config(mode="dicts")["SIMD Extensions"]["found"]),
+    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX,-AVX2,-FMA,-AVX512F",
+}
+"""What makes the compiler, NumPy and the C library do as on the least processor of its kind."""
 
 
 @dataclass
@@ -45,19 +54,19 @@ class Processes:
             time.sleep(0.05)
         return str(strict_json(file.read_text())["address"])
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             [sys.executable, "-m", "dask", *arguments, "--host", "127.0.0.1", "--no-dashboard"],
             cwd=self.folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT), "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"},
+            env=os.environ | SETTINGS | environment,
             stdout=subprocess.DEVNULL,
             stderr=(self.folder / f"{arguments[0]}-{len(self.started)}.log").open("wb"),
         )
         self.started.append(process)
         return process
 
-    def start_worker(self) -> None:
-        self.workers.append(self.start("worker", self.address, "--nthreads", "1", "--no-nanny"))
+    def start_worker(self, **environment: str) -> None:
+        self.workers.append(self.start("worker", self.address, "--nthreads", "1", "--no-nanny", **environment))
 
     def kill_worker(self, number: int) -> None:
         """As the kernel does for want of memory."""
@@ -73,7 +82,8 @@ def processes(folder: Path, workers: int) -> Iterator[Processes]:
         for _ in range(workers):
             found.start_worker()
         with Client(found.address, set_as_default=False, timeout=30) as client:
-            client.wait_for_workers(workers, timeout=30) if workers else None
+            if workers:
+                client.wait_for_workers(workers, timeout=30)
         yield found
     finally:
         for process in found.started:
@@ -124,6 +134,18 @@ def test_a_worker_that_is_killed_half_way_changes_nothing_but_the_time(tmp_path:
         hurt = distribution(BOOK.model(), Slow(0.1), ("lost",), 8_000, scheduler=cluster.address, progress=watch)
     assert seen == [250 * chunk for chunk in range(1, 33)]
     assert same(hurt, distribution(BOOK.model(), BOOK.losses, ("lost",), 8_000))
+
+
+def test_on_another_type_of_processor_figures_are_within_1e_9_and_a_note_names_both(tmp_path: Path) -> None:
+    with processes(tmp_path, 0) as cluster:
+        cluster.start_worker(**PLAIN)
+        there = distribution(BOOK.model(4), BOOK.losses, ("lost",), 3_000, scheduler=cluster.address)
+    here = distribution(BOOK.model(4), BOOK.losses, ("lost",), 3_000)
+    assert there.losses_usd == pytest.approx(here.losses_usd, rel=1e-9, abs=1e-9 * here.losses_usd.max())
+    assert (here.losses_usd > 0.0).any()
+    assert set(there.facts["processors"]) == {"generic", *here.facts["processors"]}
+    assert "generic" in command.notes(there)[-1]
+    assert len(command.notes(here)) < len(command.notes(there))
 
 
 def test_what_items_share_is_unpickled_once_by_a_worker_and_forgotten_when_the_client_is_gone(
