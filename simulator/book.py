@@ -294,6 +294,16 @@ def value(exposures: Exposures, prices_usd: FloatArray) -> Valuation:
     )
 
 
+def bad_debt_by_reserve(exposures: Exposures, prices_usd: FloatArray) -> FloatArray:
+    """*Economic* bad debt of each reserve, US dollars, shape (reserves,): accounts' bad debts, by the shares of their
+    debts. Parameters are those of :func:`value`."""
+    valuation = value(exposures, prices_usd)
+    share = _ratio(valuation.bad_debt_usd, valuation.debt_usd, 0.0)
+    account = np.repeat(np.arange(len(share)), np.diff(exposures.offsets))
+    owed = exposures.debt * prices_usd[exposures.reserve] * share[account]
+    return np.bincount(exposures.reserve, weights=owed, minlength=len(prices_usd)).astype(np.float64)
+
+
 def _by_account(exposures: Exposures, entries: FloatArray) -> FloatArray:
     """Sum of the entries of each account."""
     count = len(exposures.offsets) - 1

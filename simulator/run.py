@@ -15,7 +15,7 @@ import numpy.typing as npt
 from chain.errors import InputError
 from chain.snapshot import Snapshot
 from chain.tables import Column, Folder, Kind, Schema, Table, read_folder
-from simulator.book import Book, Valuation, open_book, value
+from simulator.book import Book, Valuation, bad_debt_by_reserve, open_book, value
 from simulator.losses.vaults import VAULT_LOSSES, vault_losses
 from simulator.scenario import Scenario, scenario_from
 
@@ -538,13 +538,7 @@ def _reserve_rows(book: Book, deficits: list[list[int]], liquidations: list[dict
     rows = []
     for number, market in enumerate(book.markets):
         tokens = book.market_tokens[number]
-        exposures = market.exposures()
-        valuation = value(exposures, book.outside_usd[tokens])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.where(valuation.debt_usd > 0, valuation.bad_debt_usd / valuation.debt_usd, 0.0)
-        account = np.repeat(np.arange(len(share)), np.diff(exposures.offsets))
-        owed = exposures.debt * book.outside_usd[tokens][exposures.reserve]
-        economic = np.bincount(exposures.reserve, weights=owed * share[account], minlength=len(tokens))
+        economic = bad_debt_by_reserve(market.exposures(), book.outside_usd[tokens])
         for reserve, (token, was, now) in enumerate(zip(tokens, deficits[number], market.deficits_raw(), strict=True)):
             address = book.tokens[int(token)].address
             rows.append(

@@ -39,6 +39,7 @@ class Backing:
         self.failed = [0.0] * len(claims.token)
         self._market_names = {market.name for market in book.markets}
         self._lost_raw: dict[Reserve, int] = {}
+        self._feared_raw: dict[Reserve, int] = {}
         self._behind = self._backers(held)
         rows = {market.name: row for row, market in enumerate(book.markets)}
         self._stakes: dict[str, list[tuple[Reserve, Stake]]] = {}
@@ -56,9 +57,13 @@ class Backing:
         """Suppliers of a reserve lose an amount, smallest units."""
         self._lost_raw[at] = self.lost_of(at) + amount_raw
 
-    def lost_of(self, at: Reserve) -> int:
-        """What suppliers of a reserve have lost so far, smallest units."""
-        return self._lost_raw.get(at, 0)
+    def fear(self, at: Reserve, amount_raw: int) -> None:
+        """Suppliers of a reserve will lose so much more once it is written off, smallest units; no contract knows."""
+        self._feared_raw[at] = amount_raw
+
+    def lost_of(self, at: Reserve, *, feared: bool = False) -> int:
+        """What suppliers of a reserve have lost so far, and if `feared` are to lose, smallest units."""
+        return self._lost_raw.get(at, 0) + (self._feared_raw.get(at, 0) if feared else 0)
 
     def _backers(self, held: Sequence[Sequence[int]]) -> list[tuple[Reserve, int] | None]:
         """For each claim the reserve that it is a part of, and all that suppliers of the reserve have, smallest units;
@@ -76,30 +81,30 @@ class Backing:
                 claimed[at] = claimed.get(at, 0) + backing
         return [None if at is None else (at, max(1, claimed[at], held[at[0]][at[1]])) for at in found]
 
-    def lost_to(self, claim: int) -> int:
-        """What markets have lost of a claim's backing, smallest units of the underlying, rounded up: its part of its
-        issuer's own loss, or what its issuer has in markets and of others loses there."""
+    def lost_to(self, claim: int, *, feared: bool = False) -> int:
+        """What markets have lost of a claim's backing, and if `feared` are to lose, smallest units of the underlying,
+        rounded up: its part of its issuer's own loss, or what its issuer has in markets and of others loses there."""
         issuer, underlying = self._claims.issuer[claim], int(self._claims.underlying[claim])
         lost = 0
         if (behind := self._behind[claim]) is not None:
             at, whole = behind
-            lost = -(-self.lost_of(at) * int(self._claims.backing_raw[claim]) // whole)
+            lost = -(-self.lost_of(at, feared=feared) * int(self._claims.backing_raw[claim]) // whole)
         for (row, reserve), stake in self._stakes.get(issuer, ()):
             if self._book.market_tokens[row][reserve] == underlying:
-                lost += stake.lost(self.lost_of((row, reserve)))
+                lost += stake.lost(self.lost_of((row, reserve), feared=feared))
         for holding in self._book.holdings:
             if holding.issuer == issuer:
                 lost += sum(
-                    holding.lost(self._gone_raw(inner), self._claims.backing_raw[inner])
+                    holding.lost(self._gone_raw(inner, feared=feared), self._claims.backing_raw[inner])
                     for inner in self._at_once_by.get(holding.of, ())
                     if self._claims.underlying[inner] == underlying
                 )
         return lost
 
-    def _gone_raw(self, claim: int) -> int:
+    def _gone_raw(self, claim: int, *, feared: bool = False) -> int:
         """What is lost of a claim's backing, write-downs of its issuer included, smallest units of the underlying,
         rounded up."""
-        return self.lost_to(claim) + ceil(Fraction(self.failed[claim]) * self._claims.backing_raw[claim])
+        return self.lost_to(claim, feared=feared) + ceil(Fraction(self.failed[claim]) * self._claims.backing_raw[claim])
 
     # --- what contracts say of it -----------------------------------------------------------------------------------
 

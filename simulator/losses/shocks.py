@@ -107,6 +107,10 @@ class Contagion(Part):
     spreads: bool = Field(
         True, description="whether what issuers lose reaches claims on them, as the table claims says"
     )
+    unrealised: bool = Field(
+        False,
+        description="whether the market gives less for claims on economic bad debt, too, before it is written off",
+    )
     write_downs: list[WriteDown] = Field(default_factory=list)
     mints: list[Mint] = Field(default_factory=list)
     freezes: list[Freeze] = Field(default_factory=list)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from chain.errors import InputError
 from protocols.oracles.kind import Part
-from simulator.book import Book
+from simulator.book import Book, bad_debt_by_reserve
 from simulator.losses.backing import Backing, Reserve
 from simulator.losses.claims import NOTHING, Marks, Shock, claims_of
 from simulator.losses.shocks import Contagion
@@ -63,6 +63,7 @@ class Spread:
         self._seen = [list(market.deficits_raw()) for market in book.markets]
         self._held = [[cash + lent for cash, lent in market.cash_and_loans_raw()] for market in book.markets]
         self._backing = Backing(book, self._claims, self._held)
+        self._uncovered_usd = self._uncovered() if rules.unrealised else []
         self._shock = self._shock_at(-1.0)
         self._marks = Marks(np.ones(len(book.tokens)), np.ones(len(book.tokens)))
         self.losses: list[Row] = []
@@ -81,6 +82,8 @@ class Spread:
         Shape (tokens,): what each token's outside price is multiplied by; of several solutions the greatest.
         """
         self._take_in(step, elapsed_s)
+        if self._rules.unrealised:
+            self._fear(elapsed_s)
         before, self._shock = self._shock, self._shock_at(elapsed_s)
         if step > 1 and self._shock == before:
             pass
@@ -119,6 +122,22 @@ class Spread:
                     self._bear(step, elapsed_s, (row, reserve), is_ - was)
             self._seen[row] = now
 
+    def _fear(self, elapsed_s: float) -> None:
+        """What full liquidations now could not recover beyond what they could not at the start, and cushions could not
+        pay, is as good as lost to whoever buys a claim."""
+        for row, (now, start) in enumerate(zip(self._uncovered(), self._uncovered_usd, strict=True)):
+            for reserve, more_usd in enumerate((now - start).tolist()):
+                token = int(self._book.market_tokens[row][reserve])
+                left_usd = more_usd - self._waterfalls.get((row, reserve), Waterfall()).left_usd(elapsed_s)
+                price = float(self._book.outside_usd[token])
+                self._backing.fear((row, reserve), round(max(0.0, left_usd) / price * self._book.unit[token]))
+
+    def _uncovered(self) -> list[FloatArray]:
+        """Economic bad debt of every market's reserves, US dollars at outside prices."""
+        prices, tokens = self._book.outside_usd, self._book.market_tokens
+        pairs = zip(self._book.markets, tokens, strict=True)
+        return [bad_debt_by_reserve(market.exposures(), prices[own]) for market, own in pairs]
+
     def _bear(self, step: int, elapsed_s: float, at: Reserve, amount_raw: int) -> None:
         market, token = self._book.markets[at[0]], int(self._book.market_tokens[at[0]][at[1]])
         loss_usd = self._book.usd(token, amount_raw)
@@ -141,7 +160,7 @@ class Spread:
         claims = range(len(self._claims.token))
         self._backing.failed = [self._failed_share(issuer, elapsed_s) for issuer in self._claims.issuer]
         unit = np.where(self._claims.underlying == NOTHING, 1.0, self._book.unit[self._claims.underlying])
-        lost = np.array([self._backing.lost_to(claim) for claim in claims], dtype=np.float64) / unit
+        lost = np.array([self._backing.lost_to(claim, feared=True) for claim in claims], dtype=np.float64) / unit
         return Shock(lost + np.array(self._backing.failed) * self._claims.backing, minted, kept)
 
     def _failed_share(self, issuer: str, elapsed_s: float) -> float:

@@ -42,11 +42,21 @@ class Waterfall:
         """The cushions as they are before any loss."""
         return cls(cushion.module_usd * cushion.slash, cushion.surplus_usd, cushion.insurance_usd, cushion.cooldown_s)
 
+    def left_usd(self, elapsed_s: float) -> float:
+        """What all could still pay, so many seconds after the start."""
+        return (0.0 if self._left(elapsed_s) else self.module_usd) + self.surplus_usd + self.insurance_usd
+
+    def _left(self, elapsed_s: float) -> bool:
+        """Whether the module's stakers are gone."""
+        if self.cooldown_s is None or self.noticed_at is None:
+            return False
+        return elapsed_s - self.noticed_at >= self.cooldown_s
+
     def bear(self, loss_usd: float, elapsed_s: float) -> Borne:
         """Take a loss out of the cushions, so many seconds after the start."""
         if self.noticed_at is None:
             self.noticed_at = elapsed_s
-        if self.cooldown_s is not None and elapsed_s - self.noticed_at >= self.cooldown_s:
+        if self._left(elapsed_s):
             self.module_usd = 0.0
         module = min(loss_usd, self.module_usd)
         surplus = min(loss_usd - module, self.surplus_usd)

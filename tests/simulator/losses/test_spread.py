@@ -176,6 +176,54 @@ def claim_rows(book: Any) -> list[dict[str, Any]]:
     return list(book.tables[CLAIMS.name].rows())
 
 
+# --- before it is written off -------------------------------------------------------------------------------------
+
+
+def stuck(**contagion: Any) -> Played:
+    """Nobody can liquidate in `first` when its collateral halves."""
+    return run(chain(), HALVED, contagion={"freezes": [{"market": "first"}]} | contagion)
+
+
+def test_what_is_not_covered_any_more_counts_as_lost_where_the_market_knows_of_it() -> None:
+    assert stuck().record.marks == []
+    played = stuck(unrealised=True)
+    assert lost(played, "first") == 0.0
+    assert mark(played, "first", 1) == 1.0
+    assert mark(played, "first", 2) == pytest.approx(FIRST_MARK, rel=1e-9)
+    # `second` liquidates who pledged the vault's shares, as it would after a write-off
+    assert mark(played, address("VAULT"), 2) == pytest.approx(VAULT_MARK, rel=1e-9)
+    assert [row["account"] for row in played.record.liquidations] == ["b"]
+
+
+def test_what_is_written_off_counts_once_whoever_knew_of_it_before() -> None:
+    known = run(chain(), HALVED, contagion={"unrealised": True})
+    assert mark(known, "first", 4) == pytest.approx(mark(run(chain(), HALVED), "first", 4), rel=1e-9)
+
+
+def test_cushions_cover_what_is_not_written_off_yet_first() -> None:
+    cushion = {"market": "first", "token": "USD", "surplus_usd": 11.0}
+    played = stuck(unrealised=True, cushions=[cushion])
+    assert mark(played, "first", 2) == pytest.approx(1.0 - (LOST - 11.0) / 1000.0, rel=1e-9)
+    # and they are not spent by it
+    assert mark(played, "first", 4) == mark(played, "first", 2)
+
+
+def test_what_was_not_covered_at_the_start_is_no_news() -> None:
+    short = Loans("first", "COL", "USD", {"a": (1000.0, 1100.0)}, supplied=200.0)
+    held = [Held("first", "USD", 1300.0, "first")]
+    book = with_held(snapshot_of(Toy((COL, USD), loans=(short,))), held, ("first",))
+    contagion = {"unrealised": True, "freezes": [{"market": "first"}]}
+    assert run(book, contagion=contagion).record.marks == []
+    fallen = run(book, {"COL": 0.9}, contagion=contagion)
+    assert mark(fallen, "first", 2) == pytest.approx(1.0 - 100.0 / LIF / 1300.0, rel=1e-9)
+
+
+def test_rates_that_contracts_answer_do_not_know_of_it() -> None:
+    book = with_rate(chain(), UNIT)
+    contagion = {"unrealised": True, "freezes": [{"market": "first"}]}
+    assert oracle_raw(run(book, HALVED, contagion=contagion), 4) == 10**18 * UNIT
+
+
 # --- circles ------------------------------------------------------------------------------------------------------
 
 
