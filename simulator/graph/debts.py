@@ -113,7 +113,7 @@ def debt_network(graph: ExposureGraph) -> DebtNetwork:
     return DebtNetwork(
         names,
         _matrix(
-            joined_rows([debtor, np.arange(size), positions.node_all + size]),
+            joined_rows([debtor, np.arange(others)]),
             joined_rows([holder, np.full(size, others), positions.market]),
             joined([held, rest, positions.debt]),
             others + 1,
@@ -124,11 +124,20 @@ def debt_network(graph: ExposureGraph) -> DebtNetwork:
 
 @dataclass(frozen=True)
 class _Positions:
-    """Positions that pledge claims on institutions: what each owes, and what else it pledges; what of which
-    institution each pledges; and by market what those without claims owe and can pay, US dollars."""
+    """Positions in US dollars.
+
+    Attributes
+    ----------
+    count, market, debt, other
+        Of those that pledge claims on institutions and owe something: how many, and by position its market, what it
+        owes, and what it pledges that is no claim.
+    node, issuer, held
+        Each of their pledges that is a claim: whose it is, on which institution, and its worth.
+    alone_owed, alone_paid
+        By market: what all other positions owe, and can pay.
+    """
 
     count: int
-    node_all: IntArray
     market: IntArray
     debt: FloatArray
     other: FloatArray
@@ -155,7 +164,6 @@ def _positions(graph: ExposureGraph, issuer_of: IntArray) -> _Positions:
     alone, size = ~node, len(graph.markets)
     return _Positions(
         count=int(node.sum()),
-        node_all=np.arange(int(node.sum())),
         market=at[node],
         debt=debt[node],
         other=other[node],

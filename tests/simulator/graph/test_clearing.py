@@ -10,6 +10,7 @@ import pytest
 from chain.errors import InputError
 from chain.tables import Table
 from protocols.tokens.metamorpho.tables import ALLOCATIONS, VAULTS
+from protocols.tokens.vault_v2 import tables as v2
 from simulator.graph.clearing import NOBODY, cleared, clearing
 from simulator.graph.debts import DebtNetwork, debt_network
 from simulator.graph.exposure import ExposureGraph
@@ -121,16 +122,22 @@ def test_who_is_not_there_cannot_fail(graph: ExposureGraph) -> None:
 
 
 def curated() -> ExposureGraph:
-    """A vault with 700 of its 1,000 dollars in `first` and the rest idle, whose shares are pledged in `second`."""
+    """A vault with 700 of its 1,000 dollars in `first` and the rest idle, whose shares are pledged in `second`; another
+    holds 250 of it."""
     coins = (Coin("USD", 1.0, 6), Coin("share"), Coin("X", 5.0))
     loans = (
         Loans("first", "X", "USD", {"bob": (300.0, 1_000.0)}, supplied=400.0),
         Loans("second", "share", "USD", {"ann": (500.0, 400.0)}, supplied=100.0),
     )
-    snapshot = snapshot_of(Toy(coins, (Claim("share", "USD", 1.0, 1_000.0, coins[1].address),), loans))
+    coins += (Coin("outer"),)
+    usd, share, outer = (coins[n].address for n in (0, 1, 3))
+    claims = (Claim("share", "USD", 1.0, 1_000.0, share), Claim("outer", "USD", 1.0, 400.0, outer))
+    snapshot = snapshot_of(Toy(coins, claims, loans))
     rows = {
-        VAULTS: [{"vault": coins[1].address, "version": "1.0", "asset": coins[0].address}],
-        ALLOCATIONS: [{"vault": coins[1].address, "id": "0xid", "market": "first", "supplied_raw": 700 * 10**6}],
+        VAULTS: [{"vault": share, "version": "1.0", "asset": usd}],
+        ALLOCATIONS: [{"vault": share, "id": "0xid", "market": "first", "supplied_raw": 700 * 10**6}],
+        v2.VAULTS: [{"vault": outer, "asset": usd}],
+        v2.ALLOCATIONS: [{"vault": outer, "adapter": "0xd", "target": share, "claimed_raw": 250 * 10**6}],
     }
     tables = dict(snapshot.tables)
     for schema, found in rows.items():
@@ -141,14 +148,17 @@ def curated() -> ExposureGraph:
 
 def test_a_vault_fails_with_the_market_that_it_supplied() -> None:
     graph = curated()
-    vault = next(name for name in debt_network(graph).names if name not in ("first", "second"))
+    vault, outer = (name for name in debt_network(graph).names if name not in ("first", "second"))
     found = losses(debt_network(graph), "first")
-    # 300 are idle; ann has half of them, for a debt of 400
+    # 300 are idle; ann has half of them, for a debt of 400, and the other vault a quarter, beside 150 of its own
     assert found[vault] == pytest.approx(700.0)
     assert found["second"] == pytest.approx(400.0 - 150.0)
+    assert found[outer] == pytest.approx(0.7 * 250.0)
     matrix = exposure_matrix(graph, "issuer")
     place = {name: row for row, name in enumerate(matrix.labels)}
-    assert matrix.exposures_usd.toarray()[place[vault], place["first"]] == pytest.approx(700.0)
+    exposures = matrix.exposures_usd.toarray()
+    assert exposures[place[vault], place["first"]] == pytest.approx(700.0)
+    assert exposures[place[outer], place[vault]] == pytest.approx(250.0)
 
 
 def test_what_a_vault_has_supplied_is_drawn_with_its_row_and_counted_once() -> None:
@@ -161,6 +171,8 @@ def test_what_a_vault_has_supplied_is_drawn_with_its_row_and_counted_once() -> N
         "supplies",
         700.0,
     )
-    # 1,400 in the first market, 500 in the second, and 300 idle in the vault
+    (held,) = frame[frame["table"] == v2.ALLOCATIONS.name].to_dict("records")
+    assert (held["target"], held["kind"], held["usd"]) == (f"token:{graph.tokens[1].address}", "backs", 250.0)
+    # 1,400 in the first market, 500 in the second, and 300 and 150 idle in the vaults
     dollars = repledging(graph).set_index("token").loc["USD"]
-    assert dollars["primary_usd"] == pytest.approx(1_400.0 + 500.0 + 300.0)
+    assert dollars["primary_usd"] == pytest.approx(1_400.0 + 500.0 + 300.0 + 150.0)
