@@ -7,6 +7,7 @@ accrued to the recorded block.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,8 +15,9 @@ import pytest
 from chain.calls import Call, read
 from chain.node import Block, Node
 from chain.snapshot import CLAIMS, TOKENS
-from chain.tables import Schema
+from chain.tables import Schema, Table
 from protocols.reading import Rows
+from protocols.tokens.allocations import allocations
 from protocols.tokens.losses import Terms, rate_after_loss
 from protocols.tokens.metamorpho.rules import V10, V11, convert_to_assets, worth
 from protocols.tokens.metamorpho.state import Vault
@@ -24,11 +26,13 @@ from protocols.tokens.reader import walk_claims
 from protocols.walking import walked
 from tests.chain.jsonrpc_server import JsonRpcServer
 from tests.protocols.recorded_chain import load_recording, recorded_chain
+from tests.simulator.graph.toys import Toy, snapshot_of
 
 RECORDING = load_recording("metamorpho")
 ADDRESSES: dict[str, str] = RECORDING["vaults"]
 NUMBERS = {"1.0": V10, "1.1": V11}
 UNIT = 10**18
+EMPTY = snapshot_of(Toy(()))
 versions = pytest.mark.parametrize("version", ["1.0", "1.1"])
 
 
@@ -125,3 +129,18 @@ def test_a_further_loss_is_in_the_share_by_the_vaults_rule_without_a_fee_to_take
     state, loss = vault(rows, "1.0"), claim["backing_raw"] // 3
     left = claim["backing_raw"] - loss
     assert rate_after_loss(terms, loss) == convert_to_assets(V10, state, left, UNIT)
+
+
+@versions
+def test_where_a_vaults_money_is_adds_up_to_what_it_has_less_what_it_lost(
+    rows: dict[Schema, Rows], version: str
+) -> None:
+    tables = {schema.name: Table.from_rows(schema, rows[schema]) for schema in (VAULTS, ALLOCATIONS)}
+    places = [each for each in allocations(replace(EMPTY, tables=tables)) if each.vault == ADDRESSES[version]]
+    (claim,), (row,) = of(rows, CLAIMS, version), of(rows, VAULTS, version)
+    held = sum(place.supplied_raw for place in places)
+    lost = worth(NUMBERS[version], vault(rows, version), held).lost_assets
+    assert held == claim["backing_raw"] - lost
+    assert (lost > 0) == (version == "1.1")
+    assert {place.timelock_s for place in places} == {row["timelock_s"]}
+    assert {place.losses for place in places} == {claim["losses"]}
