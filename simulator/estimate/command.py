@@ -230,11 +230,15 @@ def shocks(found: Reverse) -> list[dict[str, Any]]:
     return rows
 
 
-def notes(found: BadDebt) -> list[str]:
-    """What a reader of the estimate has to know."""
+def notes(found: BadDebt) -> tuple[str, ...]:
+    """What a reader of the result must know."""
+    own = LIQUIDATED if found.facts["liquidations"] else FROZEN
     processors = found.facts["processors"]
-    mixed = f"done by processors of several types ({', '.join(processors)}): on one type figures differ, within 1e-9"
-    return [*(LIQUIDATED if found.facts["liquidations"] else FROZEN), *([mixed] if len(processors) > 1 else [])]
+    if len(processors) == 1:
+        return own
+    mixed = f"done by several types of processor ({', '.join(processors)}); one alone gives the same within 1e-9"
+    rounded = ", but for the few paths on which a rounding decides what a liquidator does"
+    return (*own, mixed + (rounded if found.facts["liquidations"] else ""))
 
 
 def tables(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:

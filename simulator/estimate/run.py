@@ -139,7 +139,8 @@ def estimate(
         Threads; as many as there are processors if absent.
     scheduler
         Address of a Dask scheduler whose workers draw the paths instead. On the same type of processor the result is
-        the same to the bit; else `facts` name all types that had a part in it, and it is within 1e-9.
+        the same to the bit; else `facts` name all types that had a part in it, and it is the same within 1e-9, but
+        for the few paths on which a rounding decides what a liquidator does.
     progress
         Called with paths done and to do.
 
