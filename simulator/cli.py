@@ -694,15 +694,19 @@ def _show_estimate(found: BadDebt, as_json: bool) -> None:
     from simulator.estimate import command
 
     statistics, convergence = _records(found.statistics()), _records(found.convergence())
+    drivers = _records(found.contributions()) if found.facts["liquidations"] else []
     if as_json:
         facts = {**found.facts, "met": found.met, "notes": command.notes(found)}
-        print(json.dumps({**facts, "statistics": statistics, "convergence": convergence}, indent=2))
+        tables = {"statistics": statistics, "convergence": convergence, "contributions": drivers}
+        print(json.dumps({**facts, **tables}, indent=2))
         return
     for note in command.notes(found):
         print(f"note: {note}")
     print(command.headline(found))
     for title, rows in command.tables(statistics):
         _print_table(title, rows)
+    if drivers:
+        _print_table("what drives the 99 % expected shortfall of all bad debt, US dollars", drivers)
     _print_table(
         f"convergence, {found.outputs[0]}: 99 % value at risk and expected shortfall", command.shown(convergence)
     )

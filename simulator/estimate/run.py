@@ -4,7 +4,7 @@ how well that is known."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from chain.errors import InputError
 from chain.snapshot import Snapshot
+from simulator.estimate.drawn import Drawn
 from simulator.estimate.importance import Losses, Tilt, choose_tilt, sample_paths
 from simulator.estimate.losses import At, EconomicBadDebt
 from simulator.estimate.models.draws import Antithetic, Draws, Independent, Sobol
@@ -56,6 +57,8 @@ class BadDebt:
         Whether the stop rule was met; nothing where there was none.
     facts
         How it was made: JSON values.
+    drawn
+        How its paths can be run again.
     """
 
     outputs: tuple[str, ...]
@@ -65,6 +68,7 @@ class BadDebt:
     replicate: int
     met: bool | None
     facts: Mapping[str, Any]
+    drawn: Drawn = field(repr=False, compare=False)
 
     def sample(self, output: str) -> Sample:
         """The losses of one output; raises InputError if there is none of that name."""
@@ -87,6 +91,15 @@ class BadDebt:
             found = measures(self.sample(name), confidence) if self.losses_usd[:, column].any() else nothing
             rows += [what | row(one) for one in found]
         return pd.DataFrame(rows)
+
+    def contributions(self, level: float = 0.99, top: int = 20) -> pd.DataFrame:
+        """What drives the expected shortfall of all markets together, by market, collateral, asset and account, from
+        its paths run again; `contributions.contributions` has the columns, and raises."""
+        import pandas as pd
+
+        from simulator.estimate.contributions import contributions
+
+        return pd.DataFrame(contributions(self.sample(self.outputs[0]), self.drawn, level, top))
 
     def convergence(self, output: str | None = None, level: float = 0.99) -> pd.DataFrame:
         """Estimates from more and more of the paths; see `statistics.convergence`."""
@@ -247,9 +260,9 @@ def distribution(
     with pool(workers, scheduler) as doers:
         draws, tilt = plan(model, losses, paths, seed, sampling, until.level if until else max(LEVELS))
         found, weights = np.empty((paths, len(outputs))), np.empty(paths)
-        work = _Work(model, losses, draws, tilt)
+        drawn = Drawn(model, losses, draws, tilt)
         for size in _looks(paths, draws, until):
-            _fill(work, (done, size), (found, weights), doers, progress)
+            _fill(drawn, (done, size), (found, weights), doers, progress)
             done = size
             if until is not None:
                 met = until.met(Sample(found[:done, 0].copy(), weights[:done], draws.cluster, draws.replicate))
@@ -267,7 +280,7 @@ def distribution(
         "effective_size": Sample(found[:done, 0].copy(), weights[:done]).effective_size,
         "processors": processors,
     }
-    return BadDebt(tuple(outputs), found[:done], weights[:done], draws.cluster, draws.replicate, met, facts)
+    return BadDebt(tuple(outputs), found[:done], weights[:done], draws.cluster, draws.replicate, met, facts, drawn)
 
 
 def plan(
@@ -311,25 +324,15 @@ def _looks(paths: int, draws: Draws, until: Until | None) -> list[int]:
     return looks
 
 
-@dataclass(frozen=True)
-class _Work:
-    """What the chunks of an estimate have in common."""
-
-    model: PriceModel
-    losses: Losses
-    draws: Draws
-    tilt: Tilt | None
-
-
-def _chunk(work: _Work, span: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
+def _chunk(drawn: Drawn, span: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
     """Losses and weights of the paths of a span; shapes (paths, outputs) and (paths,)."""
     first, end = span
-    prices, weights = sample_paths(work.model, work.draws, first, end - first, work.tilt)
-    return work.losses(prices), weights
+    prices, weights = sample_paths(drawn.model, drawn.draws, first, end - first, drawn.tilt)
+    return drawn.losses(prices), weights
 
 
 def _fill(
-    work: _Work,
+    drawn: Drawn,
     span: tuple[int, int],
     out: tuple[FloatArray, FloatArray],
     doers: Pool,
@@ -338,7 +341,7 @@ def _fill(
     """Losses and weights of the paths of a span, chunk by chunk."""
     start, end = span
     found, weights = out
-    size = max(1, min(_NUMBERS // max(work.model.dimension, 1), -(-(end - start) // (16 * doers.threads))))
+    size = max(1, min(_NUMBERS // max(drawn.model.dimension, 1), -(-(end - start) // (16 * doers.threads))))
     few = min(start + _ALONE, end)
     spans = [(start, few), *((first, min(first + size, end)) for first in range(few, end, size))]
     done = start
@@ -352,6 +355,6 @@ def _fill(
             progress(done, len(weights))
 
     # a few here and alone: that compiles, and works out what a model keeps and takes along to a cluster
-    keep(0, _chunk(work, spans[0]))
-    for place, result in doers.map(_chunk, spans[1:], work):
+    keep(0, _chunk(drawn, spans[0]))
+    for place, result in doers.map(_chunk, spans[1:], drawn):
         keep(place + 1, result)
