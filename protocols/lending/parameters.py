@@ -65,6 +65,9 @@ class Parameter:
         The raw value that stands for no limit; None where there is always one.
     used
         The column with how much of it is used, where that does not follow from what is lent out and the market's cash.
+    part
+        For each row, the share of what is lent out and of the market's cash that counts under the cap, where not all
+        does.
     subject
         What each row is about.
     """
@@ -78,6 +81,7 @@ class Parameter:
     laxer: Literal[-1, 0, 1] = 0
     none: int | None = None
     used: str = ""
+    part: Callable[[Snapshot, Table], list[float]] | None = None
     subject: Subject = of_token
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +27,8 @@ class Room:
     supply_cap, borrow_cap
         Infinite where there is none.
     supplied, borrowed
-        By everybody, with interest to now. Of collateral that is never lent, what the market says it holds, or else
-        what accounts with debt have.
+        By everybody whom the caps are for, with interest to now. Of collateral that is never lent, what the market says
+        it holds, or else what accounts with debt have.
     cash
         What could be borrowed now.
     """
@@ -60,23 +61,35 @@ def _room(tables: Snapshot, book: Book, row: int) -> Room:
     cash, lent = (np.array(raw) / unit[:, None]).T
     exposures = market.exposures()
     pledged = np.bincount(exposures.reserve, weights=exposures.supplied, minlength=len(unit))
-    supply_cap, supplied = _cap(tables, market, SUPPLY_CAP)
-    borrow_cap, _ = _cap(tables, market, BORROW_CAP)
-    supplied = np.where(cash + lent > 0, cash + lent, np.where(np.isnan(supplied), pledged, supplied))
-    return Room(supply_cap, supplied, borrow_cap, lent, cash)
+    supply, borrow = _cap(tables, market, SUPPLY_CAP), _cap(tables, market, BORROW_CAP)
+    there = np.where(np.isnan(supply.used), pledged, supply.used)
+    supplied = np.where(cash + lent > 0, supply.part * (cash + lent), there)
+    return Room(supply.cap, supplied, borrow.cap, borrow.part * lent, cash)
 
 
-def _cap(tables: Snapshot, market: LendingMarket, name: str) -> tuple[FloatArray, FloatArray]:
-    """A cap of each reserve, and how much of it is used where the protocol's table says so."""
-    cap, used = np.full(len(market.tokens), np.inf), np.full(len(market.tokens), np.nan)
+class _Cap(NamedTuple):
+    """A cap of each reserve; how much of it is used, where the protocol's table says so, and the share that counts."""
+
+    cap: FloatArray
+    used: FloatArray
+    part: FloatArray
+
+
+def _cap(tables: Snapshot, market: LendingMarket, name: str) -> _Cap:
+    size = len(market.tokens)
+    found = _Cap(np.full(size, np.inf), np.full(size, np.nan), np.ones(size))
     for parameter in registry.parameters(market.protocol):
         if parameter.name == name:
             # reserves stand in a market's table in the market's own order
             table = tables.tables[parameter.table.name].where("market", market.name)
             cap = _values(parameter, table, parameter.column)
-            used = _values(parameter, table, parameter.used) if parameter.used else used
             cap[[not subject for subject in parameter.subject(tables, table)]] = np.inf
-    return cap, used
+            found = found._replace(cap=cap)
+            if parameter.used:
+                found = found._replace(used=_values(parameter, table, parameter.used))
+            if parameter.part is not None:
+                found = found._replace(part=np.array(parameter.part(tables, table)))
+    return found
 
 
 def _values(parameter: Parameter, table: Table, column: str) -> FloatArray:

@@ -34,7 +34,7 @@ def rows(schema: Schema) -> list[dict[str, Any]]:
         }
         numbers = {c.name for c in schema.columns if c.kind == "int64"} & {*counted}
         found.append(row | {n: v for n, v in named.items() if n in row} | {n: counted[n] for n in numbers})
-    return found if {"token", "reserve_id", "category"} & {*schema.key} else found[:1]
+    return found if {"token", "reserve_id", "asset_id", "category"} & {*schema.key} else found[:1]
 
 
 def tables_of(protocol: str) -> Snapshot:
@@ -103,6 +103,17 @@ def test_a_cap_is_in_whole_tokens_and_can_be_taken_away() -> None:
                     assert setting.raw_of(NO_LIMIT) == setting.parameter.none
                     with pytest.raises(InputError, match=f"{key}: .* cannot be"):
                         setting.raw_of(Decimal("1000.5"))
+
+
+def test_a_spoke_of_aave_v4_uses_of_its_cap_what_is_its_own_of_the_hub() -> None:
+    snapshot = tables_of("aave_v4")
+    assets, reserves = snapshot.tables["aave_v4.assets"], snapshot.tables["aave_v4.reserves"]
+    for parameter in registry.parameters("aave_v4"):
+        if parameter.name in (SUPPLY_CAP, BORROW_CAP):
+            shares = {SUPPLY_CAP: "added_shares", BORROW_CAP: "drawn_shares"}[parameter.name]
+            assert parameter.part is not None
+            own, all_shares = reserves.ints(shares), assets.ints(shares)
+            assert parameter.part(snapshot, reserves) == [one / of for one, of in zip(own, all_shares, strict=True)]
 
 
 def test_what_the_contract_cannot_hold_is_refused_by_name() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from chain.snapshot import Snapshot
 from chain.tables import Table
@@ -36,13 +36,28 @@ def _of_asset(snapshot: Snapshot, table: Table) -> list[str]:
     return [f"{hub}/{called.get(token, token)}#{number}" for hub, token, number in zip(*columns, strict=True)]
 
 
+def _of_hub(shares: str) -> Callable[[Snapshot, Table], list[float]]:
+    """The spoke's share of all shares of its hub's asset: caps are the spoke's own, cash and loans the hub's."""
+
+    def part(snapshot: Snapshot, table: Table) -> list[float]:
+        assets = snapshot.tables[ASSETS.name]
+        keys = zip(assets.texts("hub"), assets.ints("asset_id"), strict=True)
+        total = dict(zip(keys, assets.ints(shares), strict=True))
+        rows = zip(table.texts("hub"), table.ints("asset_id"), table.ints(shares), strict=True)
+        return [own / (total[hub, asset] or 1) for hub, asset, own in rows]
+
+    return part
+
+
+_ADDED, _DRAWN = _of_hub("added_shares"), _of_hub("drawn_shares")
+
 PARAMETERS = (
     Parameter("target_health_factor", SPOKES, "target_health_wad", WAD, least=1.0, most=1e4, subject=of_market),
     Parameter("health_factor_for_max_bonus", SPOKES, "max_bonus_health_wad", WAD, subject=of_market),
     Parameter("liquidation_bonus_factor", SPOKES, "bonus_factor_bps", subject=of_market),
     Parameter("collateral_risk", RESERVES, "collateral_risk_bps", most=10.0, laxer=-1, subject=_of_reserve),
-    Parameter(SUPPLY_CAP, RESERVES, "add_cap", 1, most=_ANY - 1, laxer=1, none=_ANY, subject=_of_reserve),
-    Parameter(BORROW_CAP, RESERVES, "draw_cap", 1, most=_ANY - 1, laxer=1, none=_ANY, subject=_of_reserve),
+    Parameter(SUPPLY_CAP, RESERVES, "add_cap", 1, most=_ANY - 1, laxer=1, none=_ANY, part=_ADDED, subject=_of_reserve),
+    Parameter(BORROW_CAP, RESERVES, "draw_cap", 1, most=_ANY - 1, laxer=1, none=_ANY, part=_DRAWN, subject=_of_reserve),
     Parameter("collateral_factor", CONFIGS, "collateral_factor_bps", laxer=1, subject=_of_configuration),
     Parameter("max_liquidation_bonus", CONFIGS, "max_bonus_bps", least=1.0, most=2.0, subject=_of_configuration),
     Parameter("liquidation_fee", CONFIGS, "fee_bps", subject=_of_configuration),
