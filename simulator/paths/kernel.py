@@ -16,7 +16,7 @@ from simulator.liquidators.congestion import DEEPEST, WINDOW_S
 from simulator.market.impact import RECOVERY_S
 from simulator.oracles.feeds import speaks
 from simulator.paths import swaps
-from simulator.paths.deck import NONE, BoolArray, Deck, Feeds, FloatArray, Groups, IntArray, Pools
+from simulator.paths.deck import NONE, BoolArray, Deck, Feeds, FloatArray, Groups, IntArray, Pools, Ways
 from simulator.paths.plans import Plan, State, best_plan, settle
 from simulator.paths.swaps import Standing
 from simulator.paths.watch import Books, Watch, changed, unwatched, watch
@@ -78,7 +78,7 @@ def _run_path(prices: FloatArray, deck: Deck, worst: bool, out: FloatArray, by_a
         reserves.is_collateral,
         reserves.is_debt,
     )
-    state = _at_start(deck)
+    state = at_start(deck)
     near = unwatched(len(accounts.market), len(reserves.token), markets)
     short = unwatched(len(accounts.market), len(reserves.token), markets)
     stays, fades, taken = np.zeros(len(tokens.column)), np.zeros(len(tokens.column)), np.empty(len(tokens.column))
@@ -130,8 +130,8 @@ def _run_path(prices: FloatArray, deck: Deck, worst: bool, out: FloatArray, by_a
 
 
 @rule
-def _at_start(deck: Deck) -> State:
-    reserves, pools, ways = deck.reserves, deck.pools, deck.ways
+def standing(pools: Pools, ways: Ways) -> Standing:
+    """Pools as they stand at the start."""
     place = np.empty(len(pools.first), dtype=np.int64)
     legs = len(ways.pool)
     at = Standing(
@@ -146,18 +146,25 @@ def _at_start(deck: Deck) -> State:
     for pool in range(len(pools.first)):
         place[pool] = pools.offsets[pool]
         swaps.move_to(pools, at, pool, pools.start[pool])
+    return at
+
+
+@rule
+def at_start(deck: Deck) -> State:
+    """A path before its first step."""
+    reserves = len(deck.reserves.token)
     never = np.full(len(deck.accounts.market), -1, dtype=np.int64)
     return State(
         deck.accounts.supplied.copy(),
         deck.accounts.debt.copy(),
         deck.tokens.outside_usd.copy(),
-        np.empty(len(reserves.token)),
-        np.empty(len(reserves.token)),
-        np.empty(len(reserves.token)),
+        np.empty(reserves),
+        np.empty(reserves),
+        np.empty(reserves),
         np.zeros(1),
         never,
         never.copy(),
-        at,
+        standing(deck.pools, deck.ways),
         (np.empty(1, dtype=np.int64), np.empty(1), np.empty(1)),
     )
 

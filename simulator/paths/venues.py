@@ -23,6 +23,9 @@ LONGEST = 3
 MANY = 16
 """Ways between two tokens that are kept, those of the deepest pools."""
 
+_NARROW = 1e-12
+"""Share by which two roots differ that are one but for rounding."""
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -145,10 +148,11 @@ def _pair(book: Book, row: int, venue: Venue, first: int, second: int) -> Pair |
     start = price**0.5
     down, below = _pieces(venue, (first, second), units, fees[0], ASKED * reserves[first])
     up, above = _pieces(venue, (second, first), units[::-1], fees[1], ASKED * reserves[second])
-    edges = np.concatenate([down[:0:-1], [start], 1.0 / up[1:]])
+    # between where sales of one and of the other begin there is no liquidity, if there is anything between
+    edges = np.concatenate([down[::-1], [start], 1.0 / up])
+    liquidity = np.concatenate([below[::-1], np.zeros(bool(len(down)) + bool(len(up))), above])
     edges = np.maximum.accumulate(edges)
-    liquidity = np.concatenate([below[::-1], above])
-    wide = np.diff(edges) > 0.0
+    wide = np.diff(edges) > _NARROW * edges[1:]
     edges, liquidity = np.append(edges[:-1][wide], edges[-1]), liquidity[wide]
     if len(liquidity) == 0:
         return None
@@ -164,7 +168,7 @@ def _pieces(
     the liquidity from each to the next."""
     found = curve(venue, *sides, most)
     if found.paid[-1] <= 0.0:
-        return np.ones(1), np.empty(0)
+        return np.empty(0), np.empty(0)
     root = (units[0] / units[1] / (1.0 - fee)) ** 0.5 / found.dearness
     paid = np.diff(found.paid) * (1.0 - fee) / units[0]
     with np.errstate(divide="ignore"):

@@ -16,7 +16,7 @@ from chain.tables import Table
 from protocols.oracles.kind import Part
 from protocols.oracles.twap import SPOT, TWAP, quote_at_tick
 from simulator.book import open_book
-from simulator.oracles.pricing import Watched, follows
+from simulator.oracles.pricing import Oracle, Watched, follows
 from tests.simulator.books import BTC, DAI, ETH, START, STEP_S, USD, Account, Asset, make_scenario, make_snapshot, play
 from tests.simulator.oracles.trees import MORE, PT, RATE, WAD, WST, YEAR, capped_rate, feed, price_cap, with_trees
 
@@ -118,6 +118,23 @@ def test_a_pair_of_two_tokens_of_the_book_follows_their_ratio() -> None:
     # the first leaf is silent until a move of a tenth: then the second carries the price alone
     own = {"per_token": {"wstETH": {"deviation": 0.2, "heartbeat_s": 1e9}}}
     assert believed(WST, trees, {"wstETH": 0.9}, own)[-1] == 1.0
+
+
+def test_how_far_a_price_goes_with_each_of_its_leaves_is_told_without_running_it() -> None:
+    def powers(tree: Part) -> dict[str, float]:
+        book = open_book(with_trees(make_snapshot(SAFE, assets=MORE), {WST: tree}))
+        reserve = list(book.markets[0].tokens).index(WST.address)
+        oracle = Oracle(book, make_scenario().oracles, 0, reserve, START)
+        return {book.tokens[each.of.base].symbol: each.power for each in oracle.followers()}
+
+    wrapped = Part("Chainlink feed", "0xf5", "wstETH / USD", 8, WST.price_raw)
+    above = {"asset": feed(ETH, "ETH / USD"), "base": feed(BTC, "BTC / USD")}
+    unit = BTC.price_raw * 10**8 // ETH.price_raw
+    assert powers(WST_TREE) == {"ETH": 1.0}
+    assert powers(Part("quotient", "0xf6", "", 8, unit, 0, {}, above)) == {"ETH": 1.0, "BTC": -1.0}
+    assert powers(price_cap(wrapped, 10 * WST.price_usd)) == {"wstETH": 1.0}
+    assert powers(price_cap(wrapped, 0.5 * WST.price_usd)) == {}
+    assert powers(Part("fixed price", "0xf7", "", 8, WST.price_raw)) == {}
 
 
 def test_a_price_that_is_computed_is_new_at_every_step_so_that_a_fork_is_told() -> None:
