@@ -242,7 +242,7 @@ def notes(found: BadDebt) -> tuple[str, ...]:
 
 
 def tables(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Statistics as a person reads them: every one by market, measure by measure, and some of bad debt by reserve.
+    """Statistics as a person reads them: every one by protocol and market, and some of bad debt by reserve.
 
     Returns
     -------
@@ -250,7 +250,7 @@ def tables(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[dict[str, 
     """
     made = []
     for measure in dict.fromkeys(row["measure"] for row in rows):
-        own = [row for row in rows if row["measure"] == measure and row["by"] in ("all", "market")]
+        own = [row for row in rows if row["measure"] == measure and row["by"] in ("all", "protocol", "market")]
         # of a single market no sum as well
         alone = len({row["of"] for row in own}) == 2
         kept = [row for row in own if not (alone and row["by"] == "all")]

@@ -16,9 +16,9 @@ class Output(str):
     measure
         Such as ``bad debt``.
     by
-        What it is told apart by: ``all``, ``market``, or the reserve as ``debt`` or as ``collateral``.
+        What it is told apart by: ``all``, ``protocol``, ``market``, or the reserve as ``debt`` or as ``collateral``.
     of
-        The market, or market/token.
+        The market, or market/token; of a protocol, ``all of`` it.
 
     Examples
     --------

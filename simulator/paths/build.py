@@ -107,7 +107,7 @@ def build(
         ways=venues.ways(book, pairs, _traded(exposures, token)),
         rules=_rules(scenario),
         tokens=_tokens(book, columns, scenario, pledged, token[exposures.reserve]),
-        groups=_groups(len(book.markets), is_debt, is_collateral),
+        groups=_groups([market.protocol for market in book.markets], is_debt, is_collateral),
     )
 
 
@@ -268,11 +268,20 @@ def _tokens(book: Book, columns: IntArray, scenario: Scenario, pledged: FloatArr
     )
 
 
-def _groups(markets: int, is_debt: BoolArray, is_collateral: BoolArray) -> Groups:
+def several(protocols: Sequence[str]) -> list[str]:
+    """The protocols that more than one market is of, in the order of their first; one for each market is given."""
+    return [protocol for protocol in dict.fromkeys(protocols) if protocols.count(protocol) > 1]
+
+
+def _groups(protocols: Sequence[str], is_debt: BoolArray, is_collateral: BoolArray) -> Groups:
     debt, collateral = (np.full(len(is_debt), NONE, dtype=np.int64) for _ in range(2))
-    debt[is_debt] = 1 + markets + np.arange(int(is_debt.sum()))
-    collateral[is_collateral] = 1 + markets + int(is_debt.sum()) + np.arange(int(is_collateral.sum()))
-    return Groups(1 + markets + int(is_debt.sum() + is_collateral.sum()), debt, collateral)
+    size = 1 + len(protocols)
+    for group, counts in ((debt, is_debt), (collateral, is_collateral)):
+        group[counts] = size + np.arange(int(counts.sum()))
+        size += int(counts.sum())
+    shared = several(protocols)
+    protocol = [size + shared.index(name) if name in shared else NONE for name in protocols]
+    return Groups(size + len(shared), debt, collateral, np.array(protocol, dtype=np.int64))
 
 
 def _growth(book: Book, scenario: Scenario) -> tuple[FloatArray, FloatArray]:

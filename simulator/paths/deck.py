@@ -234,7 +234,7 @@ class Tokens(NamedTuple):
 
 class Groups(NamedTuple):
     """By what results are told apart: group 0 is the whole book, then markets, then reserves that are owed, then those
-    that are pledged.
+    that are pledged, then protocols with several markets.
 
     Attributes
     ----------
@@ -242,11 +242,14 @@ class Groups(NamedTuple):
         How many groups.
     debt, collateral
         Shape (reserves,): group of the reserve as such.
+    protocol
+        Shape (markets,): group of the market's protocol; `NONE` where it has no other market.
     """
 
     size: int
     debt: IntArray
     collateral: IntArray
+    protocol: IntArray
 
 
 class Deck(NamedTuple):

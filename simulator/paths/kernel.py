@@ -302,8 +302,10 @@ def _record(deck: Deck, state: State, plan: Plan, out: FloatArray) -> None:
     """Add a liquidation to the groups that it belongs to."""
     debt, collateral = deck.accounts.reserve[plan.debt], deck.accounts.reserve[plan.collateral]
     price = state.outside_usd[deck.reserves.token[collateral]] / state.oracle_usd[collateral]
-    groups = (0, 1 + deck.reserves.market[debt], deck.groups.debt[debt], deck.groups.collateral[collateral])
-    for group in groups:
+    market, of = deck.reserves.market[debt], deck.groups
+    for group in (0, 1 + market, of.debt[debt], of.collateral[collateral], of.protocol[market]):
+        if group == NONE:
+            continue
         out[VOLUME * deck.groups.size + group] += plan.received_usd * price
         out[PROFIT * deck.groups.size + group] += plan.profit_usd
 
@@ -345,6 +347,8 @@ def _measure(
                 continue
             lost[0] += missing
             lost[1 + market] += missing
+            if groups.protocol[market] != NONE:
+                lost[groups.protocol[market]] += missing
             for entry in range(books.offsets[account], books.offsets[account + 1]):
                 reserve = books.reserve[entry]
                 if debt[entry] > 0.0:

@@ -13,7 +13,7 @@ from simulator.book import Book
 from simulator.estimate.losses import At, check_at, columns_of
 from simulator.estimate.outputs import BAD_DEBT, SYSTEM, Output
 from simulator.paths import kernel
-from simulator.paths.build import build
+from simulator.paths.build import build, several
 from simulator.paths.deck import Deck, FloatArray
 from simulator.scenario import Scenario
 
@@ -36,7 +36,7 @@ class PathLosses:
         The book and its rules.
     outputs
         What the columns are, measure by measure: all markets, each market, each reserve that is owed, each that is
-        pledged.
+        pledged, each protocol with several markets.
     at
         ``worst``: each bad debt at the step at which it is largest, so that groups need not add up to all; ``end``: at
         the last step. Volume and profit are of the whole path.
@@ -128,4 +128,5 @@ def _outputs(book: Book, deck: Deck) -> list[Output]:
     groups = [("all", SYSTEM), *(("market", market.name) for market in book.markets)]
     groups += [("debt", name) for name, owed in zip(reserves, deck.reserves.is_debt, strict=True) if owed]
     groups += [("collateral", name) for name, held in zip(reserves, deck.reserves.is_collateral, strict=True) if held]
+    groups += [("protocol", f"all of {name}") for name in several([market.protocol for market in book.markets])]
     return [Output(name, measure, by) for measure in MEASURES for by, name in groups]

@@ -185,6 +185,19 @@ def test_groups_add_up_to_the_whole_and_accounts_to_the_bad_debt() -> None:
     assert accounts.sum(axis=1) == pytest.approx(found[:, 0], rel=1e-9)
 
 
+def test_markets_of_one_protocol_add_up_to_it() -> None:
+    first = plain.aave(near_the_edge(30))
+    book = open_book(plain.together(first, plain.compound_v2(near_the_edge(30, 8))))
+    book.markets.append(open_book(plain.aave(near_the_edge(20, 9), version="3.2")).markets[0])
+    for behaviour, measures in ((plain.NOBODY, [0]), (plain.FRICTIONLESS, [1, 2])):
+        losses = engine(book, make_scenario(steps=30, liquidators=behaviour), at="end")
+        found = losses(wandering(50, 30, 2)).reshape(50, 3, -1)[:, measures]
+        groups = losses.outputs[: found.shape[2]]
+        assert [output.of for output in groups if output.by == "protocol"] == ["all of aave_v3"] == [groups[-1].of]
+        assert (found[:, :, -1] > 0.0).any(axis=0).all()
+        assert found[:, :, -1] == pytest.approx(found[:, :, 1] + found[:, :, 3], rel=1e-9, abs=1e-6)
+
+
 def with_pools() -> tuple[PathLosses, FloatArray]:
     book = open_book(make_snapshot(mixed(25)))
     scenario = make_scenario(
