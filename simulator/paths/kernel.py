@@ -140,6 +140,7 @@ def standing(pools: Pools, ways: Ways) -> Standing:
         np.ones(len(pools.first)),
         np.empty(2 * legs),
         np.empty(2 * legs, dtype=np.int64),
+        np.empty(len(ways.legs) + 1, dtype=np.int64),
         np.empty(len(ways.legs), dtype=np.int64),
         np.empty(len(ways.legs)),
     )

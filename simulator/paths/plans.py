@@ -209,9 +209,8 @@ def _best_size(
             if most_usd - cost - gas_usd <= rules.minimum_profit_usd:
                 # without price impact a smaller part pays for the gas no better
                 break
-            swaps.keep(ways, at, trade.pair)
             bought = swaps.sell(pools, ways, at, trade.pair, amount)
-            swaps.undo(ways, at, trade.pair)
+            swaps.undo(ways, at)
             if bought == FULL:
                 continue
             proceeds = bought * trade.owed_usd

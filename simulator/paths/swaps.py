@@ -28,7 +28,10 @@ class Standing(NamedTuple):
     left
         Share of each pool's liquidity that its providers have left in it.
     kept_root, kept_place
-        Room to remember where pools stood, as many as legs.
+        Room to remember where pools stood: for each leg before a sale first went along its way, and again before the
+        last part did.
+    used
+        How many ways a sale has gone along, and which, in their order.
     closed, pays
         Room to mark ways that can take no more, and for what the next unit brings along each.
     """
@@ -38,6 +41,7 @@ class Standing(NamedTuple):
     left: FloatArray
     kept_root: FloatArray
     kept_place: IntArray
+    used: IntArray
     closed: IntArray
     pays: FloatArray
 
@@ -103,17 +107,12 @@ def arbitrage(pools: Pools, at: Standing, outside: FloatArray, share: float) -> 
 
 
 @rule
-def keep(ways: Ways, at: Standing, pair: int) -> None:
-    """Remember where the pools of a pair's ways stand."""
-    for leg in range(ways.legs[ways.ways[pair]], ways.legs[ways.ways[pair + 1]]):
-        at.kept_root[leg], at.kept_place[leg] = at.root[ways.pool[leg]], at.place[ways.pool[leg]]
-
-
-@rule
-def undo(ways: Ways, at: Standing, pair: int) -> None:
-    """Put them back there."""
-    for leg in range(ways.legs[ways.ways[pair]], ways.legs[ways.ways[pair + 1]]):
-        at.root[ways.pool[leg]], at.place[ways.pool[leg]] = at.kept_root[leg], at.kept_place[leg]
+def undo(ways: Ways, at: Standing) -> None:
+    """Put pools back to where they stood before the last sale."""
+    for place in range(at.used[0], 0, -1):
+        way = at.used[place]
+        for leg in range(ways.legs[way], ways.legs[way + 1]):
+            at.root[ways.pool[leg]], at.place[ways.pool[leg]] = at.kept_root[leg], at.kept_place[leg]
 
 
 @rule
@@ -170,6 +169,7 @@ def sell(pools: Pools, ways: Ways, at: Standing, pair: int, amount: float) -> fl
     start, end = ways.ways[pair], ways.ways[pair + 1]
     for way in range(start, end):
         at.closed[way] = 0
+    at.used[0] = 0
     left, received, least = amount, 0.0, amount / CHUNKS
     while left > 0.0:
         way_rates(ways, at.root, pair, at.pays)
@@ -188,6 +188,7 @@ def sell(pools: Pools, ways: Ways, at: Standing, pair: int, amount: float) -> fl
             got = _along(pools, ways, at, best, part)
             small = part <= least
             if got != FULL and (small or way_rate(ways, at.root, best) >= second * (1.0 - EVEN)):
+                _note(ways, at, best)
                 break
             _back(ways, at, best)
             if small:
@@ -219,3 +220,16 @@ def _back(ways: Ways, at: Standing, way: int) -> None:
     base = len(ways.pool)
     for leg in range(ways.legs[way], ways.legs[way + 1]):
         at.root[ways.pool[leg]], at.place[ways.pool[leg]] = at.kept_root[base + leg], at.kept_place[base + leg]
+
+
+@rule
+def _note(ways: Ways, at: Standing, way: int) -> None:
+    """Take note that a sale has gone along a way, and where its pools stood before if it is the first time."""
+    for place in range(1, at.used[0] + 1):
+        if at.used[place] == way:
+            return
+    at.used[0] += 1
+    at.used[at.used[0]] = way
+    base = len(ways.pool)
+    for leg in range(ways.legs[way], ways.legs[way + 1]):
+        at.kept_root[leg], at.kept_place[leg] = at.kept_root[base + leg], at.kept_place[base + leg]
