@@ -32,6 +32,7 @@ class _Market(UsualMarket):
     prices: FloatArray
     tokens: Sequence[str]
     name: str = "made up"
+    protocol: str = "made up"
     numeraire: None = None
     accounts: Sequence[str] = field(init=False)
 
