@@ -7,6 +7,7 @@ from math import ceil, inf
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from chain.errors import UnsupportedError
 from protocols.lending.closing import ClosingTerms
@@ -24,6 +25,7 @@ from simulator.paths.deck import (
     FloatArray,
     Groups,
     IntArray,
+    Kinds,
     Markets,
     Reserves,
     Rules,
@@ -36,10 +38,22 @@ _INTERVALS = 24
 
 
 class Entries(NamedTuple):
-    """All markets' positions in one, reserves numbered through, and how many accounts and reserves each market has."""
+    """All markets' positions in one, reserves numbered through.
+
+    Attributes
+    ----------
+    exposures
+        Accounts in the order of markets and within a market of kinds.
+    row, market, kind
+        Shape (accounts,): which of the book's accounts it is, of which market and kind.
+    reserves
+        Shape (markets,): how many each has.
+    """
 
     exposures: Exposures
-    accounts: IntArray
+    row: IntArray
+    market: IntArray
+    kind: IntArray
     reserves: IntArray
 
 
@@ -100,8 +114,9 @@ def build(
     pairs = [pair for pair in venues.pairs(book) if columns[pair.first] >= 0 and columns[pair.second] >= 0]
     return Deck(
         accounts=_accounts(book, entries, token),
+        kinds=_kinds(entries),
         reserves=reserves,
-        markets=_markets(book, entries, terms, scenario),
+        markets=_markets(book, terms, scenario),
         feeds=_feeds(book, scenario, first, published),
         pools=venues.pools(book, pairs),
         ways=venues.ways(book, pairs, _traded(exposures, token)),
@@ -137,15 +152,58 @@ def _entries(book: Book) -> Entries:
         for name in ("supplied", "debt", "threshold", "ltv", "bonus")
     }
     own = [each.reserve + start for each, start in zip(found, first[:-1], strict=True)]
-    return Entries(
-        Exposures(
-            offsets=np.cumsum(np.concatenate([[0], *sizes]), dtype=np.int64),
-            reserve=np.concatenate([*own, np.empty(0, dtype=np.int64)]).astype(np.int64),
-            **joined,
-        ),
-        accounts,
-        reserves,
+    whole = Exposures(
+        offsets=np.cumsum(np.concatenate([[0], *sizes]), dtype=np.int64),
+        reserve=np.concatenate([*own, np.empty(0, dtype=np.int64)]).astype(np.int64),
+        **joined,
     )
+    market, signature = np.repeat(np.arange(len(book.markets)), accounts), _signatures(whole, int(reserves.sum()))
+    row = np.lexsort((signature, market))
+    begins = np.diff(market[row], prepend=-1) | np.diff(signature[row], prepend=np.uint64(0)).astype(np.int64)
+    return Entries(_in_order(whole, row), row, market[row], np.cumsum(begins != 0) - 1, reserves)
+
+
+def _sides(exposures: Exposures) -> tuple[BoolArray, BoolArray]:
+    """Which entries are collateral, and which are debts."""
+    return (exposures.threshold > 0.0) & (exposures.supplied > 0.0), exposures.debt > 0.0
+
+
+def _signatures(exposures: Exposures, reserves: int) -> npt.NDArray[np.uint64]:
+    """A number for each account, the same for those that pledge and owe the same, 0 for those that owe nothing.
+
+    Kinds that should have two numbers and have one, of which there is no chance worth the name, are one kind: the
+    accounts of it are looked at more often than they need be.
+    """
+    names = np.random.default_rng(0).integers(1, 2**64, (2, reserves), dtype=np.uint64)
+    held, owed = _sides(exposures)
+    entries = np.where(held, names[0, exposures.reserve], 0) + np.where(owed, names[1, exposures.reserve], 0)
+    # differences of a running sum, which wraps: sums account by account, also of those without entries
+    ends = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(entries, dtype=np.uint64)])[exposures.offsets]
+    owes = np.concatenate([[0], np.cumsum(owed)])[exposures.offsets]
+    return np.where(np.diff(owes) > 0, np.diff(ends), np.uint64(0))
+
+
+def _in_order(exposures: Exposures, row: IntArray) -> Exposures:
+    """The accounts of some rows, in their order."""
+    sizes = np.diff(exposures.offsets)[row]
+    offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(sizes)])
+    entry = np.repeat(exposures.offsets[row] - offsets[:-1], sizes) + np.arange(offsets[-1])
+    return Exposures(offsets, *(each[entry] for each in exposures[1:]))
+
+
+def _kinds(entries: Entries) -> Kinds:
+    """What the accounts of each kind have pledged and owe."""
+    account = np.repeat(np.arange(len(entries.row)), np.diff(entries.exposures.offsets))
+    size = int(entries.kind.max(initial=-1)) + 1
+
+    def reserves(of: BoolArray) -> tuple[IntArray, IntArray]:
+        count = int(entries.reserves.sum())
+        found = np.unique(entries.kind[account[of]] * count + entries.exposures.reserve[of])
+        return np.searchsorted(found, np.arange(size + 1) * count), found % max(count, 1)
+
+    held, owed = _sides(entries.exposures)
+    owes = np.bincount(account, weights=owed, minlength=len(entries.row)) > 0.0
+    return Kinds(np.searchsorted(entries.kind, np.arange(size + 1)), *reserves(held & owes[account]), *reserves(owed))
 
 
 def _accounts(book: Book, entries: Entries, token: IntArray) -> Accounts:
@@ -155,7 +213,9 @@ def _accounts(book: Book, entries: Entries, token: IntArray) -> Accounts:
     account = np.repeat(np.arange(len(each.offsets) - 1), np.diff(each.offsets))
     total = np.bincount(account, weights=worth, minlength=len(each.offsets) - 1)[account]
     return Accounts(
-        market=np.repeat(np.arange(len(book.markets)), entries.accounts),
+        row=entries.row,
+        market=entries.market,
+        kind=entries.kind,
         offsets=each.offsets,
         reserve=each.reserve,
         supplied=each.supplied,
@@ -167,13 +227,11 @@ def _accounts(book: Book, entries: Entries, token: IntArray) -> Accounts:
     )
 
 
-def _markets(book: Book, entries: Entries, terms: Sequence[ClosingTerms], scenario: Scenario) -> Markets:
+def _markets(book: Book, terms: Sequence[ClosingTerms], scenario: Scenario) -> Markets:
     parameters = np.zeros((len(terms), max((len(each.parameters) for each in terms), default=1)))
     for row, each in enumerate(terms):
         parameters[row, : len(each.parameters)] = each.parameters
     return Markets(
-        accounts=np.cumsum([0, *entries.accounts], dtype=np.int64),
-        reserves=np.cumsum([0, *entries.reserves], dtype=np.int64),
         code=np.array([each.code for each in terms], dtype=np.int64),
         parameters=parameters,
         no_slippage=np.array(

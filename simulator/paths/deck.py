@@ -20,12 +20,14 @@ NONE = -1
 
 
 class Accounts(NamedTuple):
-    """Positions, account by account (CSR), in the order of the markets.
+    """Positions, account by account (CSR), in the order of markets and within a market of kinds.
 
     Attributes
     ----------
-    market, offsets
-        Shape (accounts,) and (accounts + 1,).
+    row
+        Shape (accounts,): which of the book's accounts it is, those of the first market first.
+    market, kind, offsets
+        Shape (accounts,), (accounts,) and (accounts + 1,).
     reserve, supplied, debt
         Shape (entries,): the reserve, and whole tokens at the start.
     threshold, bonus
@@ -37,7 +39,9 @@ class Accounts(NamedTuple):
         to this collateral.
     """
 
+    row: IntArray
     market: IntArray
+    kind: IntArray
     offsets: IntArray
     reserve: IntArray
     supplied: FloatArray
@@ -46,6 +50,26 @@ class Accounts(NamedTuple):
     bonus: FloatArray
     recovers: FloatArray
     pledged: FloatArray
+
+
+class Kinds(NamedTuple):
+    """Accounts of one market that pledge the same reserves and owe the same; those that owe nothing are of one kind.
+
+    Attributes
+    ----------
+    accounts
+        Shape (kinds + 1,): where the accounts of each begin.
+    held_from, owed_from
+        Shape (kinds + 1,): where what each pledges begins in `held`, and what each owes in `owed`.
+    held, owed
+        Reserves.
+    """
+
+    accounts: IntArray
+    held_from: IntArray
+    held: IntArray
+    owed_from: IntArray
+    owed: IntArray
 
 
 class Reserves(NamedTuple):
@@ -81,16 +105,12 @@ class Markets(NamedTuple):
 
     Attributes
     ----------
-    accounts, reserves
-        Shape (markets + 1,): where its accounts and reserves begin.
     code, parameters
         Its rule of liquidation, as `ClosingTerms` has it; parameters filled up with zeros, shape (markets, most).
     no_slippage
         Whether its collateral fetches the outside price, whatever its amount.
     """
 
-    accounts: IntArray
-    reserves: IntArray
     code: IntArray
     parameters: FloatArray
     no_slippage: BoolArray
@@ -256,6 +276,7 @@ class Deck(NamedTuple):
     """A book and how it behaves."""
 
     accounts: Accounts
+    kinds: Kinds
     reserves: Reserves
     markets: Markets
     feeds: Feeds

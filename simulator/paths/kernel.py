@@ -6,20 +6,20 @@ the outside price takes over of them, bad debt.
 
 from __future__ import annotations
 
-import heapq
 from typing import NamedTuple
 
 import numpy as np
 
-from protocols.arithmetic import rule
+from protocols.arithmetic import inner, rule
 from simulator.liquidators.congestion import DEEPEST, WINDOW_S
 from simulator.market.impact import RECOVERY_S
 from simulator.oracles.feeds import speaks
 from simulator.paths import swaps
-from simulator.paths.deck import NONE, BoolArray, Deck, Feeds, FloatArray, Groups, IntArray, Pools, Ways
-from simulator.paths.plans import Plan, State, best_plan, settle
+from simulator.paths.deck import NONE, BoolArray, Deck, Feeds, FloatArray, IntArray, Pools, Reserves, Ways
+from simulator.paths.plans import Plan, State, best_plan, most_profit, settle
+from simulator.paths.queue import Queue, empty, pop, push
 from simulator.paths.swaps import Standing
-from simulator.paths.watch import Books, Watch, changed, unwatched, watch
+from simulator.paths.watch import Watch, changed, copy, unwatched, watch
 
 BAD_DEBT, VOLUME, PROFIT = 0, 1, 2
 """Measures: each has all groups of a deck in a row."""
@@ -47,6 +47,47 @@ class Said(NamedTuple):
     published: FloatArray
 
 
+class Room(NamedTuple):
+    """What paths need room for: made once, used by one after another.
+
+    Attributes
+    ----------
+    state, said
+        Where the path is.
+    near, short
+        The accounts that may be liquidatable, and those that may owe more than a liquidation recovers.
+    queue, waiting
+        Of the accounts that are liquidatable; `waiting` has shape (accounts,).
+    stays, fades, taken
+        Shape (tokens,): what sales have moved the outside price by in logarithms, for good and for a while, and what
+        they do in this step.
+    most_moved, before
+        Shape (pools,): how far the price has moved at most, in logarithms, and its root before this step's sales.
+    worth
+        Shape (steps + 1,): of what is pledged, US dollars.
+    recovers, owes
+        Shape (reserves,): outside worth of a token at the start, pledged and owed.
+    lost
+        Shape (groups,): bad debt now.
+    """
+
+    state: State
+    said: Said
+    near: Watch
+    short: Watch
+    queue: Queue
+    waiting: IntArray
+    stays: FloatArray
+    fades: FloatArray
+    taken: FloatArray
+    most_moved: FloatArray
+    before: FloatArray
+    worth: FloatArray
+    recovers: FloatArray
+    owes: FloatArray
+    lost: FloatArray
+
+
 def run(prices: FloatArray, deck: Deck, worst: bool, out: FloatArray, by_account: FloatArray) -> None:
     """Run paths.
 
@@ -62,90 +103,154 @@ def run(prices: FloatArray, deck: Deck, worst: bool, out: FloatArray, by_account
         Shape (paths, accounts): bad debt of each account in the step that counts for the whole book. Shape (0,
         accounts) where it is not wanted.
     """
+    room = _room(deck, prices.shape[1])
     for path in range(len(prices)):
-        _run_path(prices[path], deck, worst, out[path], by_account[path : path + 1])
+        _run_path(path * prices.shape[1], prices[path], deck, room, worst, out[path], by_account[path : path + 1])
 
 
-@rule
-def _run_path(prices: FloatArray, deck: Deck, worst: bool, out: FloatArray, by_account: FloatArray) -> None:
+@inner
+def _run_path(
+    clock: int, prices: FloatArray, deck: Deck, room: Room, worst: bool, out: FloatArray, by_account: FloatArray
+) -> None:
+    """Run a path; `clock` tells its steps from those of all others."""
     accounts, reserves, tokens, pools, rules = deck.accounts, deck.reserves, deck.tokens, deck.pools, deck.rules
-    steps, markets = len(prices) - 1, len(deck.markets.code)
-    books = Books(
-        deck.markets.accounts,
-        deck.markets.reserves,
-        accounts.offsets,
-        accounts.reserve,
-        reserves.is_collateral,
-        reserves.is_debt,
-    )
-    state = at_start(deck)
-    near = unwatched(len(accounts.market), len(reserves.token), markets)
-    short = unwatched(len(accounts.market), len(reserves.token), markets)
-    stays, fades, taken = np.zeros(len(tokens.column)), np.zeros(len(tokens.column)), np.empty(len(tokens.column))
-    most_moved = np.zeros(len(pools.first))
-    before = np.empty(len(pools.first))
-    said = _unsaid(deck)
-    worth, recovered = np.empty(steps + 1), np.empty(len(reserves.token))
-    owed = np.empty(len(reserves.token))
-    worth[0] = tokens.held @ tokens.outside_usd
-    window = int(WINDOW_S / rules.step_s)
+    state, worth = room.state, room.worth
+    steps, window = len(prices) - 1, int(WINDOW_S / rules.step_s)
     fading = 0.5 ** (rules.step_s / RECOVERY_S)
-    lost = np.empty(deck.groups.size)
+    _restart(deck, room)
     out[:] = 0.0
     for step in range(1, steps + 1):
-        fades *= fading
+        worth[step] = 0.0
         for token in range(len(tokens.column)):
             column = tokens.column[token]
             relative = prices[step, column - 1] if column > 0 else 1.0
-            state.outside_usd[token] = tokens.outside_usd[token] * relative * np.exp(stays[token] + fades[token])
-        worth[step] = tokens.held @ state.outside_usd
+            room.fades[token] *= fading
+            moved = np.exp(room.stays[token] + room.fades[token])
+            state.outside_usd[token] = tokens.outside_usd[token] * relative * moved
+            worth[step] += tokens.held[token] * state.outside_usd[token]
         dear = _congestion(worth, step, window, rules.congestion)
         if rules.inventory_usd < np.inf:
             share = rules.step_s / rules.turnover_s if rules.step_s < rules.turnover_s else 1.0
             state.bought_usd[0] = max(0.0, state.bought_usd[0] - share * rules.inventory_usd)
         swaps.arbitrage(pools, state.at, state.outside_usd, rules.arbitrage)
         if rules.withdrawal > 0.0:
-            _withdraw(pools, rules.withdrawal, tokens.outside_usd, state.outside_usd, state.at.left, most_moved)
+            _withdraw(pools, rules.withdrawal, tokens.outside_usd, state.outside_usd, state.at.left, room.most_moved)
         _publish(deck.feeds, reserves.numeraire, reserves.oracle, rules.step_s, step, tokens.outside_usd,
-                 state.outside_usd, state.oracle_usd, said)  # fmt: skip
-        for reserve in range(len(reserves.token)):
-            state.pledge[reserve] = state.oracle_usd[reserve] * reserves.supply_growth[step, reserve]
-            state.owe[reserve] = state.oracle_usd[reserve] * reserves.debt_growth[step, reserve]
-        for market in range(markets):
-            watch(books, near, market, accounts.threshold, state.supplied, state.debt, state.pledge, state.owe)
-        before[:] = state.at.root
-        if _liquidate(deck, state, near, short, step, dear, out):
-            _take_over(pools, tokens.anchored, state.at.root, before, taken)
-            taken *= rules.impact
-            stays += rules.permanent * taken
-            fades += (1.0 - rules.permanent) * taken
+                 state.outside_usd, state.oracle_usd, room.said)  # fmt: skip
+        _value(reserves, step, state.oracle_usd, state.pledge, state.owe)
+        watch(deck.kinds, accounts, room.near, accounts.threshold, state.supplied, state.debt, state.pledge, state.owe)
+        if room.near.dues[0] > 0:
+            for pool in range(len(room.before)):
+                room.before[pool] = state.at.root[pool]
+            if _liquidate(deck, room, clock + step, dear, out):
+                _take_over(pools, tokens.anchored, state.at.root, room.before, room.taken)
+                for token in range(len(room.taken)):
+                    taken = rules.impact * room.taken[token]
+                    room.stays[token] += rules.permanent * taken
+                    room.fades[token] += (1.0 - rules.permanent) * taken
         if worst or step == steps:
-            for reserve in range(len(reserves.token)):
-                price = state.outside_usd[reserves.token[reserve]]
-                recovered[reserve] = price * reserves.supply_growth[step, reserve]
-                owed[reserve] = price * reserves.debt_growth[step, reserve]
-            for market in range(markets):
-                watch(books, short, market, accounts.recovers, state.supplied, state.debt, recovered, owed)
-            _measure(books, accounts.pledged, deck.groups, state.debt, short, owed, lost, out, by_account)
+            _look_for_losses(deck, room, step)
+            _measure(deck, state.debt, room.short, room.owes, room.lost, out, by_account)
+
+
+@rule
+def _room(deck: Deck, times: int) -> Room:
+    """Room for paths of so many times, and what accounts can bear at the start."""
+    accounts, reserves, tokens, pools = deck.accounts, deck.reserves, deck.tokens, deck.pools
+    count = len(accounts.market)
+    room = Room(
+        at_start(deck),
+        _unsaid(deck),
+        unwatched(count, deck.kinds),
+        unwatched(count, deck.kinds),
+        empty(count),
+        np.empty(count, dtype=np.int64),
+        np.zeros(len(tokens.column)),
+        np.zeros(len(tokens.column)),
+        np.empty(len(tokens.column)),
+        np.zeros(len(pools.first)),
+        np.empty(len(pools.first)),
+        np.empty(times),
+        np.empty(len(reserves.token)),
+        np.empty(len(reserves.token)),
+        np.empty(deck.groups.size),
+    )
+    state = room.state
+    _publish(deck.feeds, reserves.numeraire, reserves.oracle, deck.rules.step_s, 0, tokens.outside_usd,
+             state.outside_usd, state.oracle_usd, _unsaid(deck))  # fmt: skip
+    _value(reserves, 0, state.oracle_usd, state.pledge, state.owe)
+    watch(deck.kinds, accounts, room.near, accounts.threshold, state.supplied, state.debt, state.pledge, state.owe)
+    _look_for_losses(deck, room, 0)
+    for seen in (room.near, room.short):
+        copy(deck.kinds, seen, seen.now, seen.start)
+    return room
+
+
+@rule
+def _restart(deck: Deck, room: Room) -> None:
+    """Put everything back to where it was before the first step."""
+    accounts, state, said = deck.accounts, room.state, room.said
+    for place in range(state.alters[0]):
+        account = state.altered[place]
+        state.is_altered[account] = False
+        for entry in range(accounts.offsets[account], accounts.offsets[account + 1]):
+            state.supplied[entry], state.debt[entry] = accounts.supplied[entry], accounts.debt[entry]
+    state.alters[0] = 0
+    state.bought_usd[0] = 0.0
+    for pool in range(len(deck.pools.first)):
+        state.at.place[pool] = deck.pools.offsets[pool]
+        swaps.move_to(deck.pools, state.at, pool, deck.pools.start[pool])
+        state.at.left[pool] = 1.0
+        room.most_moved[pool] = 0.0
+    for feed in range(len(said.seen)):
+        said.seen[feed], said.seen_s[feed], said.published[feed] = 1.0, deck.feeds.answered_s[feed], 1.0
+        for place in range(said.under_way.shape[1]):
+            said.under_way[feed, place] = np.nan
+    for token in range(len(room.stays)):
+        room.stays[token] = room.fades[token] = 0.0
+    room.worth[0] = 0.0
+    for token in range(len(deck.tokens.held)):
+        room.worth[0] += deck.tokens.held[token] * deck.tokens.outside_usd[token]
+    copy(deck.kinds, room.near, room.near.start, room.near.now)
+    copy(deck.kinds, room.short, room.short.start, room.short.now)
+
+
+@rule
+def _value(reserves: Reserves, step: int, price: FloatArray, pledge: FloatArray, owe: FloatArray) -> None:
+    """What a token at the start, pledged and owed, is worth at a price of each reserve's token."""
+    for reserve in range(len(reserves.token)):
+        pledge[reserve] = price[reserve] * reserves.supply_growth[step, reserve]
+        owe[reserve] = price[reserve] * reserves.debt_growth[step, reserve]
+
+
+@rule
+def _look_for_losses(deck: Deck, room: Room, step: int) -> None:
+    """Weigh the accounts that may owe more than full liquidations recover, at outside prices."""
+    accounts, reserves, state = deck.accounts, deck.reserves, room.state
+    for reserve in range(len(reserves.token)):
+        price = state.outside_usd[reserves.token[reserve]]
+        room.recovers[reserve] = price * reserves.supply_growth[step, reserve]
+        room.owes[reserve] = price * reserves.debt_growth[step, reserve]
+    watch(deck.kinds, accounts, room.short, accounts.recovers, state.supplied, state.debt, room.recovers, room.owes)
 
 
 @rule
 def standing(pools: Pools, ways: Ways) -> Standing:
     """Pools as they stand at the start."""
-    place = np.empty(len(pools.first), dtype=np.int64)
     legs = len(ways.pool)
     at = Standing(
         pools.start.copy(),
-        place,
+        pools.offsets[:-1].copy(),
         np.ones(len(pools.first)),
         np.empty(2 * legs),
         np.empty(2 * legs, dtype=np.int64),
-        np.empty(len(ways.legs) + 1, dtype=np.int64),
+        np.zeros(len(ways.legs) + 1, dtype=np.int64),
+        np.full(1, NONE, dtype=np.int64),
+        np.empty(1),
         np.empty(len(ways.legs), dtype=np.int64),
         np.empty(len(ways.legs)),
     )
     for pool in range(len(pools.first)):
-        place[pool] = pools.offsets[pool]
         swaps.move_to(pools, at, pool, pools.start[pool])
     return at
 
@@ -153,11 +258,14 @@ def standing(pools: Pools, ways: Ways) -> Standing:
 @rule
 def at_start(deck: Deck) -> State:
     """A path before its first step."""
-    reserves = len(deck.reserves.token)
-    never = np.full(len(deck.accounts.market), -1, dtype=np.int64)
+    reserves, accounts = len(deck.reserves.token), len(deck.accounts.market)
+    never = np.full(accounts, -1, dtype=np.int64)
     return State(
         deck.accounts.supplied.copy(),
         deck.accounts.debt.copy(),
+        never.copy(),
+        np.zeros(1, dtype=np.int64),
+        np.zeros(accounts, dtype=np.bool_),
         deck.tokens.outside_usd.copy(),
         np.empty(reserves),
         np.empty(reserves),
@@ -166,7 +274,6 @@ def at_start(deck: Deck) -> State:
         never,
         never.copy(),
         standing(deck.pools, deck.ways),
-        (np.empty(1, dtype=np.int64), np.empty(1), np.empty(1)),
     )
 
 
@@ -184,7 +291,9 @@ def _congestion(worth: FloatArray, step: int, window: int, elasticity: float) ->
     """How many times dearer gas is than at rest; see `simulator.liquidators.congestion`."""
     if elasticity == 0.0 or worth[step] <= 0.0:
         return 1.0
-    highest = worth[max(0, step - window) : step + 1].max()
+    highest = 0.0
+    for earlier in range(max(0, step - window), step + 1):
+        highest = max(highest, worth[earlier])
     return float(min(highest / worth[step], DEEPEST) ** elasticity)
 
 
@@ -248,53 +357,52 @@ def _publish(
 
 
 @rule
-def _liquidate(deck: Deck, state: State, near: Watch, short: Watch, step: int, dear: float, out: FloatArray) -> bool:
+def _liquidate(deck: Deck, room: Room, now: int, dear: float, out: FloatArray) -> bool:
     """Let liquidators take what pays, the best first, until nothing does or the blocks are full; returns whether
     anything was taken."""
-    rules = deck.rules
-    gas_usd, fit, done = rules.gas_usd * dear, np.floor(rules.per_step / dear), 0
-    waiting = [0 for _ in range(0)]
-    for market in range(len(deck.markets.code)):
-        first = deck.markets.accounts[market]
-        for place in range(first, first + near.dues[market]):
-            account = near.due[place]
-            if not 0.0 < near.worth[place] < near.owed[place]:
-                continue
-            if state.until[account] != step - 1:
-                state.since[account] = step
-            state.until[account] = step
-            if (step - state.since[account]) * rules.step_s >= rules.latency_s:
-                waiting.append(account)
-    while len(waiting) > 0 and done < fit:
+    rules, state, near, queue, waiting = deck.rules, room.state, room.near, room.queue, room.waiting
+    gas_usd, fit, done, count = rules.gas_usd * dear, np.floor(rules.per_step / dear), 0, 0
+    for place in range(near.dues[0]):
+        account = near.due[place]
+        if not 0.0 < near.worth[place] < near.owed[place]:
+            continue
+        if state.until[account] != now - 1:
+            state.since[account] = now
+        state.until[account] = now
+        if (now - state.since[account]) * rules.step_s >= rules.latency_s:
+            waiting[count] = account
+            count += 1
+    while count > 0 and done < fit:
         # what others do to the pools can make pay what did not
-        queue = [(0.0, 0) for _ in range(0)]
-        unpaid = [0 for _ in range(0)]
-        was = done
-        for account in waiting:
-            plan = best_plan(deck, state, account, gas_usd)
-            if plan.debt == NONE:
-                unpaid.append(account)
+        was, unpaid = done, 0
+        queue.size[0] = 0
+        for place in range(count):
+            account = waiting[place]
+            most = most_profit(deck, state, account, gas_usd)
+            if most > rules.minimum_profit_usd:
+                push(queue, most, account)
             else:
-                heapq.heappush(queue, (-plan.profit_usd, account))
-        while len(queue) > 0 and done < fit:
-            _, account = heapq.heappop(queue)
+                waiting[unpaid] = account
+                unpaid += 1
+        while queue.size[0] > 0 and done < fit:
+            account = pop(queue)
             plan = best_plan(deck, state, account, gas_usd)
             if plan.debt == NONE:
-                unpaid.append(account)
-            elif len(queue) > 0 and -plan.profit_usd > queue[0][0]:
-                # it pays less than when it was put there: another comes first
-                heapq.heappush(queue, (-plan.profit_usd, account))
+                waiting[unpaid] = account
+                unpaid += 1
+            elif queue.size[0] > 0 and plan.profit_usd < queue.pays[0]:
+                # it pays less than it might: another may come first
+                push(queue, plan.profit_usd, account)
             else:
                 settle(deck, state, plan)
-                market = deck.accounts.market[account]
-                changed(near, market, deck.markets.accounts[market], account)
-                changed(short, market, deck.markets.accounts[market], account)
+                for seen in (near, room.short):
+                    changed(deck.kinds, seen, deck.accounts.kind[account], account)
                 _record(deck, state, plan, out)
                 done += 1
-                heapq.heappush(queue, (-plan.profit_usd, account))
+                push(queue, plan.profit_usd, account)
         if done == was:
             break
-        waiting = unpaid
+        count = unpaid
     return done > 0
 
 
@@ -327,9 +435,7 @@ def _take_over(pools: Pools, anchored: BoolArray, root: FloatArray, before: Floa
 
 @rule
 def _measure(
-    books: Books,
-    pledged: FloatArray,
-    groups: Groups,
+    deck: Deck,
     debt: FloatArray,
     short: Watch,
     owe: FloatArray,
@@ -338,29 +444,27 @@ def _measure(
     by_account: FloatArray,
 ) -> None:
     """Economic bad debt now, group by group, where it is more than it was."""
+    accounts, groups = deck.accounts, deck.groups
     lost[:] = 0.0
-    for market in range(len(short.dues)):
-        first = books.accounts[market]
-        for place in range(first, first + short.dues[market]):
-            account = short.due[place]
-            missing, owed = short.owed[place] - short.worth[place], short.owed[place]
-            if missing <= 0.0:
-                continue
-            lost[0] += missing
-            lost[1 + market] += missing
-            if groups.protocol[market] != NONE:
-                lost[groups.protocol[market]] += missing
-            for entry in range(books.offsets[account], books.offsets[account + 1]):
-                reserve = books.reserve[entry]
-                if debt[entry] > 0.0:
-                    lost[groups.debt[reserve]] += missing * (debt[entry] * owe[reserve] / owed)
-                if pledged[entry] > 0.0:
-                    lost[groups.collateral[reserve]] += missing * pledged[entry]
+    for place in range(short.dues[0]):
+        account = short.due[place]
+        missing, owed = short.owed[place] - short.worth[place], short.owed[place]
+        if missing <= 0.0:
+            continue
+        market = accounts.market[account]
+        lost[0] += missing
+        lost[1 + market] += missing
+        if groups.protocol[market] != NONE:
+            lost[groups.protocol[market]] += missing
+        for entry in range(accounts.offsets[account], accounts.offsets[account + 1]):
+            reserve = accounts.reserve[entry]
+            if debt[entry] > 0.0:
+                lost[groups.debt[reserve]] += missing * (debt[entry] * owe[reserve] / owed)
+            if accounts.pledged[entry] > 0.0:
+                lost[groups.collateral[reserve]] += missing * accounts.pledged[entry]
     if len(by_account) > 0 and lost[0] > out[0]:
         by_account[:] = 0.0
-        for market in range(len(short.dues)):
-            first = books.accounts[market]
-            for place in range(first, first + short.dues[market]):
-                by_account[0, short.due[place]] = max(short.owed[place] - short.worth[place], 0.0)
+        for place in range(short.dues[0]):
+            by_account[0, short.due[place]] = max(short.owed[place] - short.worth[place], 0.0)
     for group in range(groups.size):
         out[group] = max(out[group], lost[group])

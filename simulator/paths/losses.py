@@ -41,7 +41,7 @@ class PathLosses:
         ``worst``: each bad debt at the step at which it is largest, so that groups need not add up to all; ``end``: at
         the last step. Volume and profit are of the whole path.
     accounts
-        Market and address of each account.
+        Market and address of each account, in the order of the deck.
     """
 
     deck: Deck
@@ -88,7 +88,8 @@ class PathLosses:
                 "market (--haircut), or take paths without liquidations (--without-liquidations)"
             )
         deck = build(book, columns_of(book, assets, follow or {}), scenario, published=published)
-        accounts = tuple((market.name, account) for market in book.markets for account in market.accounts)
+        names = [(market.name, account) for market in book.markets for account in market.accounts]
+        accounts = tuple(names[row] for row in deck.accounts.row.tolist())
         return cls(deck, tuple(_outputs(book, deck)), at, accounts)
 
     def __call__(self, prices: FloatArray) -> FloatArray:

@@ -13,7 +13,7 @@ from protocols.arithmetic import rule
 from protocols.lending.closing import Closing, accepted, closing, received
 from simulator.liquidators.plans import HALVINGS
 from simulator.paths import swaps
-from simulator.paths.deck import NONE, Deck, FloatArray, IntArray, Pools, Rules, Ways
+from simulator.paths.deck import NONE, BoolArray, Deck, FloatArray, IntArray
 from simulator.paths.swaps import FULL, Standing
 from simulator.paths.watch import weigh
 
@@ -25,6 +25,9 @@ class State(NamedTuple):
     ----------
     supplied, debt
         Shape (entries,): whole tokens at the start.
+    altered, alters, is_altered
+        Shape (accounts,), (1,), (accounts,): the accounts whose balances are no longer those of the start, how many,
+        and whether an account is one of them.
     outside_usd
         Shape (tokens,).
     oracle_usd
@@ -37,12 +40,13 @@ class State(NamedTuple):
         Shape (accounts,): step in which an account came to be liquidatable, and in which it last was.
     at
         Where pools stand.
-    one
-        Room for one account: its row, its weighted collateral, its debt.
     """
 
     supplied: FloatArray
     debt: FloatArray
+    altered: IntArray
+    alters: IntArray
+    is_altered: BoolArray
     outside_usd: FloatArray
     oracle_usd: FloatArray
     pledge: FloatArray
@@ -51,7 +55,6 @@ class State(NamedTuple):
     since: IntArray
     until: IntArray
     at: Standing
-    one: tuple[IntArray, FloatArray, FloatArray]
 
 
 class Plan(NamedTuple):
@@ -61,6 +64,7 @@ class Plan(NamedTuple):
     ----------
     profit_usd
         Proceeds less repayment, flash fee and gas, at outside prices.
+    account
     debt, collateral
         Entries of the account; `NONE` where nothing pays.
     repaid_usd, seized_usd, received_usd
@@ -70,6 +74,7 @@ class Plan(NamedTuple):
     """
 
     profit_usd: float
+    account: int
     debt: int
     collateral: int
     repaid_usd: float
@@ -108,17 +113,24 @@ class Trade(NamedTuple):
 @rule
 def best_plan(deck: Deck, state: State, account: int, gas_usd: float) -> Plan:
     """The most profitable liquidation of an account now."""
+    return _best(deck, state, account, gas_usd, True)
+
+
+@rule
+def most_profit(deck: Deck, state: State, account: int, gas_usd: float) -> float:
+    """What no liquidation of an account pays more than now, US dollars: what the best would if sales moved no price;
+    the least that anybody works for where nothing pays more."""
+    return _best(deck, state, account, gas_usd, False).profit_usd
+
+
+@rule
+def _best(deck: Deck, state: State, account: int, gas_usd: float, moves: bool) -> Plan:
+    """The most profitable liquidation of an account, with what its sale moves or without."""
     accounts, reserves, rules = deck.accounts, deck.reserves, deck.rules
     market = accounts.market[account]
     start, end = accounts.offsets[account], accounts.offsets[account + 1]
-    best = Plan(rules.minimum_profit_usd, NONE, NONE, 0.0, 0.0, 0.0, False)
-    row, worth, debts = state.one
-    row[0] = account
-    weigh(
-        accounts.offsets, accounts.reserve, accounts.threshold, state.supplied, state.debt, state.pledge, state.owe,
-        row, worth, debts,
-    )  # fmt: skip
-    limit, owed = worth[0], debts[0]
+    best = Plan(rules.minimum_profit_usd, account, NONE, NONE, 0.0, 0.0, 0.0, False)
+    limit, owed = weigh(accounts, accounts.threshold, state.supplied, state.debt, state.pledge, state.owe, account)
     if not 0.0 < limit < owed:
         return best
     whole = deck.markets.no_slippage[market]
@@ -156,21 +168,17 @@ def best_plan(deck: Deck, state: State, account: int, gas_usd: float) -> Plan:
                 deck.ways.pair[held_token, owed_token],
             )
             if rules.in_pools and not whole:
-                plan = _best_size(rules, deck.pools, deck.ways, state.at, terms, trade, gas_usd, False, np.inf, 0.0)
-                best = plan if plan.profit_usd > best.profit_usd else best
+                best = _better_size(deck, state.at, terms, trade, gas_usd, False, np.inf, 0.0, moves, best)
             if rules.outside or whole:
                 own = np.inf if whole else rules.inventory_usd - state.bought_usd[0]
                 haircut = 0.0 if whole else rules.haircut
-                plan = _best_size(rules, deck.pools, deck.ways, state.at, terms, trade, gas_usd, True, own, haircut)
-                best = plan if plan.profit_usd > best.profit_usd else best
+                best = _better_size(deck, state.at, terms, trade, gas_usd, True, own, haircut, moves, best)
     return best
 
 
 @rule
-def _best_size(
-    rules: Rules,
-    pools: Pools,
-    ways: Ways,
+def _better_size(
+    deck: Deck,
     at: Standing,
     terms: Closing,
     trade: Trade,
@@ -178,47 +186,53 @@ def _best_size(
     outside: bool,
     own_usd: float,
     haircut: float,
+    moves: bool,
+    best: Plan,
 ) -> Plan:
-    """The size that pays most of the largest and its halves.
+    """The size that pays most of the largest and its halves, or what is the best already where none pays more.
 
     Parameters
     ----------
     outside, own_usd, haircut
         Whether it is sold to the outside market, with how much own money, at what loss.
+    moves
+        Whether sales in pools move prices.
     """
+    rules = deck.rules
     debt_usd, collateral_usd = trade.debt_usd, trade.collateral_usd
     limit = min(rules.capital_usd, own_usd) / trade.owed_worth
     most = min(accepted(terms, debt_usd, debt_usd, collateral_usd), limit)
-    fee = 0.0 if outside else rules.flash_fee
-    best = Plan(-np.inf, NONE, NONE, 0.0, 0.0, 0.0, outside)
+    fee, rate = 0.0 if outside else rules.flash_fee, (1.0 - haircut) * trade.held_worth
+    if trade.is_same:
+        rate = trade.held_worth
+    elif not outside:
+        if trade.pair == NONE:
+            return best
+        rate = swaps.way_rates(deck.ways, at.root, trade.pair, at.pays) * trade.owed_usd / trade.held_usd
+    moves = moves and not outside and not trade.is_same
+    last = -np.inf
     for halving in range(HALVINGS + 1):
         repaid = accepted(terms, most / 2.0**halving, debt_usd, collateral_usd)
         if repaid <= 0.0:
             continue
         got = received(terms, repaid)
         cost = repaid * trade.owed_worth * (1.0 + fee)
-        if trade.is_same:
-            proceeds = got * trade.held_worth
-        elif outside:
-            proceeds = got * trade.held_worth * (1.0 - haircut)
-        else:
-            if trade.pair == NONE:
-                break
-            amount = got / trade.held_usd
-            most_usd = amount * swaps.way_rates(ways, at.root, trade.pair, at.pays) * trade.owed_usd
-            if most_usd - cost - gas_usd <= rules.minimum_profit_usd:
-                # without price impact a smaller part pays for the gas no better
-                break
-            bought = swaps.sell(pools, ways, at, trade.pair, amount)
-            swaps.undo(ways, at)
+        proceeds = got * rate
+        if proceeds - cost - gas_usd <= best.profit_usd:
+            # if it moved no price: then a smaller part pays for the gas no better
+            break
+        if moves:
+            bought = swaps.sale(deck.pools, deck.ways, at, trade.pair, got / trade.held_usd)
             if bought == FULL:
                 continue
             proceeds = bought * trade.owed_usd
         profit = proceeds - cost - gas_usd
-        # pools pay ever less for more, so that profit is concave: where a half brings less, smaller brings less still
-        if best.debt != NONE and profit <= best.profit_usd:
+        if profit > best.profit_usd:
+            best = Plan(profit, best.account, trade.debt, trade.collateral, repaid, repaid * terms.bonus, got, outside)
+        if profit <= last:
+            # pools pay ever less for more, so that profit is concave: where a half brings less, smaller brings less
             break
-        best = Plan(profit, trade.debt, trade.collateral, repaid, repaid * terms.bonus, got, outside)
+        last = profit
     return best
 
 
@@ -228,6 +242,10 @@ def settle(deck: Deck, state: State, plan: Plan) -> None:
     accounts, reserves = deck.accounts, deck.reserves
     owed_reserve, held_reserve = accounts.reserve[plan.debt], accounts.reserve[plan.collateral]
     owed_token, held_token = reserves.token[owed_reserve], reserves.token[held_reserve]
+    if not state.is_altered[plan.account]:
+        state.is_altered[plan.account] = True
+        state.altered[state.alters[0]] = plan.account
+        state.alters[0] += 1
     for balance, entry, worth, taken in (
         (state.debt, plan.debt, state.owe[owed_reserve], plan.repaid_usd),
         (state.supplied, plan.collateral, state.pledge[held_reserve], plan.seized_usd),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from protocols.arithmetic import rule
-from simulator.paths.deck import FloatArray, IntArray, Pools, Ways
+from simulator.paths.deck import NONE, FloatArray, IntArray, Pools, Ways
 
 CHUNKS = 32
 """What is left of a sale when two ways pay alike goes by so many parts of the whole; what a division loses by it goes
@@ -28,10 +28,13 @@ class Standing(NamedTuple):
     left
         Share of each pool's liquidity that its providers have left in it.
     kept_root, kept_place
-        Room to remember where pools stood: for each leg before a sale first went along its way, and again before the
-        last part did.
+        Room to remember where pools stood: for each leg before a sale first went along its way (see `_undo`), and again
+        before the last part did.
     used
         How many ways a sale has gone along, and which, in their order.
+    tried, tried_amount
+        Shape (1,): the pair and amount of the sale that has been tried last, pools standing as they did then; no pair
+        where they do not.
     closed, pays
         Room to mark ways that can take no more, and for what the next unit brings along each.
     """
@@ -42,6 +45,8 @@ class Standing(NamedTuple):
     kept_root: FloatArray
     kept_place: IntArray
     used: IntArray
+    tried: IntArray
+    tried_amount: FloatArray
     closed: IntArray
     pays: FloatArray
 
@@ -94,6 +99,7 @@ def move_to(pools: Pools, at: Standing, pool: int, root: float) -> None:
 def arbitrage(pools: Pools, at: Standing, outside: FloatArray, share: float) -> None:
     """Close a share of every pool's gap to the outside price in logarithms, up to the nearer edge of the band within
     which its fees let nobody gain."""
+    at.tried[0] = NONE
     for pool in range(len(pools.first)):
         target = (outside[pools.first[pool]] / outside[pools.second[pool]]) ** 0.5
         if share < 1.0:
@@ -107,12 +113,27 @@ def arbitrage(pools: Pools, at: Standing, outside: FloatArray, share: float) -> 
 
 
 @rule
-def undo(ways: Ways, at: Standing) -> None:
-    """Put pools back to where they stood before the last sale."""
+def _undo(ways: Ways, at: Standing) -> None:
+    """Put pools back to where they stood before the last sale; `_redo` takes that back."""
     for place in range(at.used[0], 0, -1):
-        way = at.used[place]
-        for leg in range(ways.legs[way], ways.legs[way + 1]):
-            at.root[ways.pool[leg]], at.place[ways.pool[leg]] = at.kept_root[leg], at.kept_place[leg]
+        _exchange(ways, at, at.used[place])
+
+
+@rule
+def _redo(ways: Ways, at: Standing) -> None:
+    """Put pools to where the last sale had left them, it having been undone."""
+    for place in range(1, at.used[0] + 1):
+        _exchange(ways, at, at.used[place])
+
+
+@rule
+def _exchange(ways: Ways, at: Standing, way: int) -> None:
+    """Put a way's pools to where it is remembered that they stood, and remember where they stand."""
+    for leg in range(ways.legs[way], ways.legs[way + 1]):
+        pool = ways.pool[leg]
+        root, place = at.root[pool], at.place[pool]
+        at.root[pool], at.place[pool] = at.kept_root[leg], at.kept_place[leg]
+        at.kept_root[leg], at.kept_place[leg] = root, place
 
 
 @rule
@@ -158,9 +179,28 @@ def until(pools: Pools, ways: Ways, at: Standing, way: int, target: float) -> fl
 
 
 @rule
-def sell(pools: Pools, ways: Ways, at: Standing, pair: int, amount: float) -> float:
-    """Sell an amount over the ways of a pair, part by part, each along the way that pays most for the next unit and
-    until the next best would pay more; at least one of `CHUNKS`.
+def sale(pools: Pools, ways: Ways, at: Standing, pair: int, amount: float) -> float:
+    """What selling an amount over the ways of a pair would bring, or `FULL`."""
+    brings = _sell(pools, ways, at, pair, amount)
+    _undo(ways, at)
+    at.tried[0], at.tried_amount[0] = pair, amount
+    return brings
+
+
+@rule
+def sell(pools: Pools, ways: Ways, at: Standing, pair: int, amount: float) -> None:
+    """Sell an amount over the ways of a pair, which its pools can take."""
+    if at.tried[0] == pair and at.tried_amount[0] == amount:
+        _redo(ways, at)
+    else:
+        _sell(pools, ways, at, pair, amount)
+    at.tried[0] = NONE
+
+
+@rule
+def _sell(pools: Pools, ways: Ways, at: Standing, pair: int, amount: float) -> float:
+    """Sell part by part, each along the way that pays most for the next unit and until the next best would pay more; at
+    least one of `CHUNKS`.
 
     Returns
     -------

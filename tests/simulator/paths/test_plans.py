@@ -48,7 +48,9 @@ def test_a_plan_takes_what_the_exact_engine_takes() -> None:
     assert len(found) > 10
     tokens = book.markets[0].tokens
     for account, plan in found:
-        exact = exact_plan(book, router, scenario.liquidators, 0, book.markets[0].offers(account))
+        exact = exact_plan(
+            book, router, scenario.liquidators, 0, book.markets[0].offers(int(deck.accounts.row[account]))
+        )
         assert exact is not None
         entries = (plan.debt, plan.collateral)
         assert [int(deck.accounts.reserve[entry]) for entry in entries] == [exact.offer.debt, exact.offer.collateral]
