@@ -13,6 +13,7 @@ from chain.snapshot import Snapshot
 from chain.tables import Kind, Table
 from protocols import registry
 from protocols.lending.parameters import NO_LIMIT, Parameter
+from simulator.options import mapping
 
 Values = str | float | Decimal | Iterable[float | Decimal]
 """Of one parameter, as people write them."""
@@ -105,16 +106,9 @@ def find(known: Mapping[str, Setting], key: str) -> Setting:
 
 
 def split(texts: Sequence[str]) -> dict[str, str]:
-    """What ``KEY=VALUES`` options ask for, by key; raises InputError if one is none, or a key stands twice."""
-    found: dict[str, str] = {}
-    for text in texts:
-        key, equals, values = (part.strip() for part in text.rpartition("="))
-        if not (key and equals and values):
-            raise InputError(f"--set {text}: write KEY=LO:HI:STEP, KEY=VALUE or KEY=VALUE,VALUE")
-        if key in found:
-            raise InputError(f"--set {text}: {key} has been given already")
-        found[key] = values
-    return found
+    """What ``--set KEY=VALUES`` options ask for, by key; raises InputError as `simulator.options.mapping` does."""
+    # a market's or token's name, and so a key, may have an equals sign; values have none
+    return mapping("--set", texts, "KEY=LO:HI:STEP, KEY=VALUE or KEY=VALUE,VALUE", str.rpartition)
 
 
 def chosen(known: Mapping[str, Setting], wanted: Mapping[str, Values]) -> dict[str, tuple[int, ...]]:

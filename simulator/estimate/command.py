@@ -19,6 +19,7 @@ from simulator.estimate.models.series import Series, read_series
 from simulator.estimate.models.student import GroupedT
 from simulator.estimate.outputs import BAD_DEBT
 from simulator.estimate.statistics import Until
+from simulator.options import mapping
 
 if TYPE_CHECKING:
     from simulator.estimate.reverse import Reverse
@@ -75,16 +76,8 @@ def damage_usd(text: str) -> float:
 
 
 def pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
-    """The mapping that ``TOKEN=ASSET`` options make; raises InputError if one is none, or a token has two."""
-    found: dict[str, str] = {}
-    for text in texts:
-        token, equals, asset = (part.strip() for part in text.partition("="))
-        if not (token and equals and asset):
-            raise InputError(f"{option} {text}: write TOKEN=ASSET, such as wstETH=WETH, or TOKEN=USD")
-        if token in found:
-            raise InputError(f"{option} {text}: {token} has been given already")
-        found[token] = asset
-    return found
+    """What each token moves with by ``TOKEN=ASSET`` options; raises InputError as `simulator.options.mapping` does."""
+    return mapping(option, texts, "TOKEN=ASSET, such as wstETH=WETH, or TOKEN=USD")
 
 
 def fitted(name: str, path: Path, horizon: str, pegs: Mapping[str, str]) -> PriceModel:
