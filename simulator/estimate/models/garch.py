@@ -10,9 +10,9 @@ import numpy as np
 
 from chain.errors import InputError
 from protocols import compiled
-from simulator.estimate.models.model import LARGEST_LOG, FloatArray, IntArray, repeated, root
+from simulator.estimate.models.model import LARGEST_LOG, FloatArray, root
 from simulator.estimate.models.series import Series
-from simulator.estimate.models.student import innovations, kendall, moved, tail_index
+from simulator.estimate.models.student import Innovating, innovations, kendall, moved, tail_index
 
 _SPREAD = 10.0
 """Standard deviation to which moves are brought for the library's optimiser: it wants a variance from 1 to 1000, and
@@ -22,7 +22,7 @@ _HEAVIEST = 2.05
 
 
 @dataclass(frozen=True)
-class GARCH:
+class GARCH(Innovating):
     """GARCH(1, 1) for each asset (Bollerslev 1986, *J. Econometrics* 31) with innovations that are jointly Student's t
     and have constant correlations (Bollerslev 1990, *Rev. Economics and Statistics* 72).
 
@@ -43,9 +43,6 @@ class GARCH:
         Degrees of freedom of innovations, above 2.
     """
 
-    assets: tuple[str, ...]
-    steps: int
-    step_s: float
     omega: FloatArray
     alpha: FloatArray
     beta: FloatArray
@@ -87,16 +84,6 @@ class GARCH:
         freedom = max(tail_index(residuals, series.assets[0]), _HEAVIEST)
         omega, alpha, beta, variance = parameters.T.copy()
         return cls(series.assets, steps, series.step_s, omega, alpha, beta, variance, kendall(residuals), freedom)
-
-    @property
-    def dimension(self) -> int:
-        """A number an asset and step, and one for the scale that innovations of the step have in common."""
-        return self.steps * (len(self.assets) + 1)
-
-    @property
-    def labels(self) -> IntArray:
-        """The scale, and one label an asset."""
-        return repeated(list(range(len(self.assets) + 1)), self.steps)
 
     @cached_property
     def _root(self) -> FloatArray:

@@ -20,7 +20,32 @@ _LIGHTEST = 100.0
 
 
 @dataclass(frozen=True)
-class GroupedT:
+class Innovating:
+    """What models share whose moves are made of the numbers that :func:`innovations` takes.
+
+    Parameters
+    ----------
+    assets, steps, step_s
+        As `PriceModel` has them.
+    """
+
+    assets: tuple[str, ...]
+    steps: int
+    step_s: float
+
+    @property
+    def dimension(self) -> int:
+        """A number an asset and step, and one for the scale that moves of the step have in common."""
+        return self.steps * (len(self.assets) + 1)
+
+    @property
+    def labels(self) -> IntArray:
+        """The scale, and one label an asset."""
+        return repeated(list(range(len(self.assets) + 1)), self.steps)
+
+
+@dataclass(frozen=True)
+class GroupedT(Innovating):
     """Returns with a grouped t copula (Daul, De Giorgi, Lindskog and McNeil 2003, *Risk* 16; Demarta and McNeil 2005,
     *Int. Stat. Review* 73, section 4.2) and Student-t margins, independent from step to step.
 
@@ -40,9 +65,6 @@ class GroupedT:
         Shape (assets,): degrees of freedom of the asset's group.
     """
 
-    assets: tuple[str, ...]
-    steps: int
-    step_s: float
     correlation: FloatArray
     scale: FloatArray
     freedom: FloatArray
@@ -79,16 +101,6 @@ class GroupedT:
             for i in columns:
                 scale[i] = _scale(series.moves[:, i], freedom[i], series.assets[i])
         return cls(series.assets, steps, series.step_s, kendall(series.moves), scale, freedom)
-
-    @property
-    def dimension(self) -> int:
-        """A number an asset and step, and one for the scale of the step."""
-        return self.steps * (len(self.assets) + 1)
-
-    @property
-    def labels(self) -> IntArray:
-        """The scale, and one label an asset."""
-        return repeated(list(range(len(self.assets) + 1)), self.steps)
 
     def prices(self, uniforms: FloatArray) -> FloatArray:
         """Prices relative to the start; see `PriceModel`."""
