@@ -9,13 +9,10 @@ from functools import cached_property
 
 import numpy as np
 
-from simulator.estimate.importance import Losses, sample_paths
+from simulator.estimate.importance import Losses
 from simulator.estimate.models.model import FloatArray, PriceModel
 from simulator.estimate.run import Sampling, plan
 from simulator.estimate.statistics import Sample
-
-_NUMBERS = 2**21
-"""Uniform numbers that are held at once by a worker."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +64,9 @@ def draw(model: PriceModel, losses: Losses, paths: int, *, seed: int = 0, sampli
     model, losses, paths, seed, sampling
         As it takes them; the losses only say where importance sampling draws from.
     """
-    draws, tilt = plan(model, losses, paths, seed, sampling)
+    source = plan(model, losses, paths, seed, sampling)
     prices, weights = np.empty((paths, model.steps + 1, len(model.assets))), np.empty(paths)
-    size = max(1, _NUMBERS // max(model.dimension, 1))
-    for first in range(0, paths, size):
-        end = min(first + size, paths)
-        prices[first:end], weights[first:end] = sample_paths(model, draws, first, end - first, tilt)
-    return Paths(prices, weights, draws.cluster, draws.replicate)
+    for first in range(0, paths, source.at_once):
+        end = min(first + source.at_once, paths)
+        prices[first:end], weights[first:end] = source.paths(first, end - first)
+    return Paths(prices, weights, source.draws.cluster, source.draws.replicate)

@@ -59,10 +59,10 @@ def contributions(sample: Sample, drawn: Drawn, level: float, top: int = TOP) ->
     accounts = np.zeros(len(drawn.losses.accounts))
     for start in range(0, len(rows), _TOGETHER):
         some = rows[start : start + _TOGETHER]
-        _, lost = drawn.losses.by_account(np.concatenate([drawn.path(int(row)) for row in some]))
+        _, lost = drawn.losses.by_account(np.concatenate([drawn.source.paths(int(row), 1)[0] for row in some]))
         accounts += weights[start : start + _TOGETHER] @ lost
     whole = expected_shortfall(sample, level).value
-    parts = _parts(drawn.losses, drawn.model.assets, accounts, top)
+    parts = _parts(drawn.losses, drawn.source.model.assets, accounts, top)
     for by, own in parts.items():
         if abs(sum(own.values()) - whole) > _ROUNDED * max(whole, 1.0):
             raise AssertionError(f"contributions by {by} add up to {sum(own.values())} where the whole is {whole}")

@@ -19,7 +19,7 @@ import numpy as np
 from chain.errors import InputError
 from protocols import compiled
 from protocols.arithmetic import rule
-from simulator.estimate.models.draws import Draws, Independent
+from simulator.estimate.models.draws import Independent
 from simulator.estimate.models.model import FloatArray, IntArray, PriceModel
 from simulator.estimate.statistics import Sample
 
@@ -127,21 +127,6 @@ def _move(
                 normals[path, i] += shifts[0, i]
         _chances(normals[path], shifts, step, plain, chances)
         weights[path] = 1.0 / chances.sum()
-
-
-def sample_paths(
-    model: PriceModel, draws: Draws, first: int, count: int, tilt: Tilt | None = None
-) -> tuple[FloatArray, FloatArray]:
-    """Paths `first` to `first + count - 1` and their weights.
-
-    Returns
-    -------
-    Prices relative to the start, shape (count, steps + 1, assets); weights, shape (count,), all 1 without a tilt.
-    """
-    if tilt is None:
-        return model.prices(draws.uniforms(first, count, model.dimension)), np.ones(count)
-    uniforms, weights = tilt.moved(draws.uniforms(first, count, model.dimension + 1))
-    return model.prices(uniforms), weights
 
 
 def choose_tilt(

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from chain.errors import InputError
 from chain.snapshot import Snapshot
+from simulator.estimate.drawn import Source
 from simulator.estimate.importance import Losses
 from simulator.estimate.losses import EconomicBadDebt
 from simulator.estimate.models.draws import Independent
@@ -186,12 +187,10 @@ def reverse_stress(
 def horizon_moves(model: PriceModel, seed: int) -> FloatArray:
     """Logarithms of relative prices at the end of paths, shape (paths, assets)."""
     count = max(_FEWEST, min(_MOVES, _NUMBERS // max(model.dimension, 1)))
-    at_once = max(1, min(count, _NUMBERS // 8 // max(model.dimension, 1)))
     # not the numbers of an estimate with the same seed
-    draws = Independent(int(np.random.SeedSequence([seed, 2]).generate_state(1, np.uint64)[0]))
+    source = Source(model, Independent(int(np.random.SeedSequence([seed, 2]).generate_state(1, np.uint64)[0])))
     ends = [
-        model.prices(draws.uniforms(first, min(at_once, count - first), model.dimension))[:, -1]
-        for first in range(0, count, at_once)
+        source.paths(first, min(source.at_once, count - first))[0][:, -1] for first in range(0, count, source.at_once)
     ]
     return np.asarray(np.log(np.concatenate(ends)))
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from chain.errors import InputError
 from chain.snapshot import Snapshot
-from simulator.estimate.drawn import Drawn
-from simulator.estimate.importance import Losses, Tilt, choose_tilt, sample_paths
+from simulator.estimate.drawn import HELD, Drawn, Source
+from simulator.estimate.importance import Losses, choose_tilt
 from simulator.estimate.losses import At, EconomicBadDebt
 from simulator.estimate.models.draws import Antithetic, Draws, Independent, Sobol
 from simulator.estimate.models.model import FloatArray, PriceModel
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 Sampling = Literal["independent", "antithetic", "sobol", "importance"]
 REPLICATES = 16
 """Of Sobol points, for the error; Student's t with 15 degrees of freedom is 9 % wider than the normal interval."""
-_NUMBERS = 2**21
-"""Uniform numbers of the paths that are held at once by a worker, 16 MiB."""
 _ALONE = 16
 """Paths that are done before the rest is shared out among workers."""
 _FIRST_LOOK = 1_000
@@ -258,9 +256,9 @@ def distribution(
     """
     done, met = 0, None
     with pool(workers, scheduler) as doers:
-        draws, tilt = plan(model, losses, paths, seed, sampling, until.level if until else max(LEVELS))
+        source = plan(model, losses, paths, seed, sampling, until.level if until else max(LEVELS))
         found, weights = np.empty((paths, len(outputs))), np.empty(paths)
-        drawn = Drawn(model, losses, draws, tilt)
+        drawn, draws = Drawn(source, losses), source.draws
         for size in _looks(paths, draws, until):
             _fill(drawn, (done, size), (found, weights), doers, progress)
             done = size
@@ -285,16 +283,16 @@ def distribution(
 
 def plan(
     model: PriceModel, losses: Losses, paths: int, seed: int, sampling: Sampling, level: float = max(LEVELS)
-) -> tuple[Draws, Tilt | None]:
-    """How paths are drawn: their numbers and, for importance sampling, the tilt that serves the expected shortfall at a
-    level of the losses' first output."""
+) -> Source:
+    """Where paths come from; for importance sampling tilted to serve the expected shortfall at a level of the losses'
+    first output."""
     draws = _draws(sampling, seed, paths)
     if sampling != "importance":
-        return draws, None
+        return Source(model, draws)
     # pilot runs must not share their numbers with the estimate
     pilot = int(np.random.SeedSequence([seed, 1]).generate_state(1, np.uint64)[0])
-    each = max(1_000, min(10_000, 4 * _NUMBERS // max(model.dimension, 1)))
-    return draws, choose_tilt(model, losses, pilot, level=level, paths=each)
+    each = max(1_000, min(10_000, 4 * HELD // max(model.dimension, 1)))
+    return Source(model, draws, choose_tilt(model, losses, pilot, level=level, paths=each))
 
 
 def _draws(sampling: Sampling, seed: int, paths: int) -> Draws:
@@ -327,7 +325,7 @@ def _looks(paths: int, draws: Draws, until: Until | None) -> list[int]:
 def _chunk(drawn: Drawn, span: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
     """Losses and weights of the paths of a span; shapes (paths, outputs) and (paths,)."""
     first, end = span
-    prices, weights = sample_paths(drawn.model, drawn.draws, first, end - first, drawn.tilt)
+    prices, weights = drawn.source.paths(first, end - first)
     return drawn.losses(prices), weights
 
 
@@ -341,7 +339,7 @@ def _fill(
     """Losses and weights of the paths of a span, chunk by chunk."""
     start, end = span
     found, weights = out
-    size = max(1, min(_NUMBERS // max(drawn.model.dimension, 1), -(-(end - start) // (16 * doers.threads))))
+    size = min(drawn.source.at_once, -(-(end - start) // (16 * doers.threads)))
     few = min(start + _ALONE, end)
     spans = [(start, few), *((first, min(first + size, end)) for first in range(few, end, size))]
     done = start

@@ -19,9 +19,9 @@ import numpy as np
 from simulator.cli import progress_bars
 from simulator.estimate.cascading import CascadingBook
 from simulator.estimate.closed_form import OneAccount
-from simulator.estimate.importance import Losses, Tilt, choose_tilt, sample_paths
+from simulator.estimate.drawn import Source
+from simulator.estimate.importance import Losses, choose_tilt
 from simulator.estimate.models.draws import Antithetic, Draws, Independent, Sobol
-from simulator.estimate.models.model import PriceModel
 from simulator.estimate.statistics import LEVELS, Sample, expected_shortfall, mean, value_at_risk
 
 BOOK = OneAccount(debt_usd=1_000_000.0, collateral_usd=1_400_000.0, bonus=1.05, volatility=0.2)
@@ -92,7 +92,7 @@ def coverage(
     for seed in range(seeds):
         # the pilot runs have seed 0
         draws = _draws(sampling, seed + 1, paths)
-        sample = _sampled(model, BOOK.losses, draws, paths, tilt)
+        sample = _sampled(Source(model, draws, tilt), BOOK.losses, paths)
         estimates = [
             mean(sample),
             *(value_at_risk(sample, level) for level in levels),
@@ -188,7 +188,7 @@ def importance(
         if progress is not None:
             progress(done, all_paths)
 
-    plain = _sampled(model, book.losses, Independent(0), reference, None, tick)
+    plain = _sampled(Source(model, Independent(0)), book.losses, reference, tick)
     truth = expected_shortfall(plain, level)
     spent = paths + rounds * pilot
     parts = [
@@ -198,7 +198,7 @@ def importance(
     found, sizes = [], []
     for repeat in range(repeats):
         tilt = choose_tilt(model, book.losses, 2 * repeat + 1, level=level, paths=pilot, rounds=rounds)
-        sample = _sampled(model, book.losses, Independent(2 * repeat + 2), paths, tilt)
+        sample = _sampled(Source(model, Independent(2 * repeat + 2), tilt), book.losses, paths)
         found.append(expected_shortfall(sample, level).value)
         sizes.append(sample.effective_size)
         tick(spent)
@@ -224,22 +224,15 @@ def _draws(sampling: str, seed: int, paths: int) -> Draws:
     return Independent(seed)
 
 
-def _sampled(
-    model: PriceModel,
-    losses: Losses,
-    draws: Draws,
-    paths: int,
-    tilt: Tilt | None,
-    tick: Callable[[int], None] | None = None,
-) -> Sample:
+def _sampled(source: Source, losses: Losses, paths: int, tick: Callable[[int], None] | None = None) -> Sample:
     found, weights = np.empty(paths), np.empty(paths)
     for first in range(0, paths, CHUNK):
         count = min(CHUNK, paths - first)
-        prices, weights[first : first + count] = sample_paths(model, draws, first, count, tilt)
+        prices, weights[first : first + count] = source.paths(first, count)
         found[first : first + count] = losses(prices)[:, 0]
         if tick is not None:
             tick(count)
-    return Sample(found, weights, draws.cluster, draws.replicate)
+    return Sample(found, weights, source.draws.cluster, source.draws.replicate)
 
 
 # --- the command ----------------------------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 from chain.errors import InputError
-from simulator.estimate.importance import Tilt, sample_paths
+from simulator.estimate.drawn import Source
+from simulator.estimate.importance import Tilt
 from simulator.estimate.models.draws import Antithetic, Draws, Independent, Sobol
 from simulator.estimate.models.garch import GARCH
 from simulator.estimate.models.gbm import GBM
@@ -43,10 +44,11 @@ def test_any_chunks_and_any_workers_make_the_same_paths_to_the_bit(
 ) -> None:
     step = np.where(model.labels >= 0, np.arange(model.dimension) % model.steps, -1)
     tilt = Tilt(np.full(model.dimension, -0.1), np.full(model.dimension, -0.5), step) if tilted else None
-    prices, weights = sample_paths(model, draws, 0, 53, tilt)
+    source = Source(model, draws, tilt)
+    prices, weights = source.paths(0, 53)
     cuts = [0, 1, 2, 9, 16, 31, 53]
     with ThreadPoolExecutor(3) as pool:
-        parts = list(pool.map(lambda cut: sample_paths(model, draws, cut[0], cut[1] - cut[0], tilt), pairwise(cuts)))
+        parts = list(pool.map(lambda cut: source.paths(cut[0], cut[1] - cut[0]), pairwise(cuts)))
     assert np.concatenate([part[0] for part in parts]).tobytes() == prices.tobytes()
     assert np.concatenate([part[1] for part in parts]).tobytes() == weights.tobytes()
 
