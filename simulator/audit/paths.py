@@ -10,8 +10,8 @@ from functools import cached_property
 import numpy as np
 
 from simulator.estimate.importance import Losses
-from simulator.estimate.models.model import FloatArray, PriceModel
-from simulator.estimate.run import Sampling, plan
+from simulator.estimate.models.model import FloatArray
+from simulator.estimate.sampling import Experiment
 from simulator.estimate.statistics import Sample
 
 
@@ -56,15 +56,15 @@ class Paths:
         return Sample(np.ascontiguousarray(losses), self.weights, self.cluster, self.replicate)
 
 
-def draw(model: PriceModel, losses: Losses, paths: int, *, seed: int = 0, sampling: Sampling = "independent") -> Paths:
+def draw(experiment: Experiment, losses: Losses) -> Paths:
     """The paths on which `simulator.estimate.run.distribution` evaluates losses, to the bit.
 
     Parameters
     ----------
-    model, losses, paths, seed, sampling
+    experiment, losses
         As it takes them; the losses only say where importance sampling draws from.
     """
-    source = plan(model, losses, paths, seed, sampling)
+    source, model, paths = experiment.source(losses), experiment.model, experiment.paths
     prices, weights = np.empty((paths, model.steps + 1, len(model.assets))), np.empty(paths)
     for first in range(0, paths, source.at_once):
         end = min(first + source.at_once, paths)

@@ -25,7 +25,8 @@ from simulator.audit.tables import SCHEMAS
 from simulator.book import Book, opened
 from simulator.estimate.losses import At
 from simulator.estimate.models.model import PriceModel
-from simulator.estimate.run import Sampling, behaving, losses_of
+from simulator.estimate.run import behaving, losses_of
+from simulator.estimate.sampling import Experiment, Sampling
 from simulator.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -138,7 +139,8 @@ def audit(
 
     grid = cells(known, wanted)
     baseline = evaluate(grid[0], books.base)
-    drawn = draw(model, baseline, paths, seed=seed, sampling=sampling)
+    experiment = Experiment(model, paths, seed, sampling)
+    drawn = draw(experiment, baseline)
     seen = {
         "snapshot": taken.digest,
         "follow": dict(sorted((follow or {}).items())),
@@ -154,13 +156,7 @@ def audit(
     output = str(baseline.outputs[0])
     facts = seen | {
         "origin": taken.origin,
-        "model": type(model).__name__,
-        "assets": list(model.assets),
-        "steps": model.steps,
-        "step_s": model.step_s,
-        "paths": paths,
-        "seed": seed,
-        "sampling": sampling,
+        **experiment.facts,
         "liquidations": liquidations,
         "like": None if like is None else like.name,
         "headline": headline.text,

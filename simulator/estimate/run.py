@@ -6,18 +6,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from chain.errors import InputError
 from chain.snapshot import Snapshot
-from simulator.estimate.drawn import HELD, Drawn, Source
-from simulator.estimate.importance import Losses, choose_tilt
+from simulator.estimate.drawn import Drawn
+from simulator.estimate.importance import Losses
 from simulator.estimate.losses import At, EconomicBadDebt
-from simulator.estimate.models.draws import Antithetic, Draws, Independent, Sobol
+from simulator.estimate.models.draws import Draws
 from simulator.estimate.models.model import FloatArray, PriceModel
 from simulator.estimate.outputs import Output
+from simulator.estimate.sampling import REPLICATES, Experiment, Sampling
 from simulator.estimate.statistics import LEVELS, Sample, Until, convergence, measures, row
 from simulator.scheduling import Pool, pool, processor
 
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from simulator.paths.losses import PathLosses
     from simulator.scenario import Scenario
 
-Sampling = Literal["independent", "antithetic", "sobol", "importance"]
-REPLICATES = 16
-"""Of Sobol points, for the error; Student's t with 15 degrees of freedom is 9 % wider than the normal interval."""
 _ALONE = 16
 """Paths that are done before the rest is shared out among workers."""
 _FIRST_LOOK = 1_000
@@ -169,12 +167,9 @@ def estimate(
     taken, scenario = opened(snapshot), behaving(model, like) if liquidations else None
     losses = losses_of(taken, open_book(taken), model, scenario, follow=follow, at=at)
     found = distribution(
-        model,
+        Experiment(model, paths, seed, sampling),
         losses,
         losses.outputs,
-        paths,
-        seed=seed,
-        sampling=sampling,
         until=until,
         workers=workers,
         scheduler=scheduler,
@@ -231,13 +226,10 @@ def losses_of(
 
 
 def distribution(
-    model: PriceModel,
+    experiment: Experiment,
     losses: Losses,
     outputs: Sequence[str],
-    paths: int,
     *,
-    seed: int = 0,
-    sampling: Sampling = "independent",
     until: Until | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
@@ -247,16 +239,18 @@ def distribution(
 
     Parameters
     ----------
+    experiment
+        The paths; at most as many, where there is a stop rule.
     losses
         Called by several threads at once; to be sent to a cluster it must pickle.
     outputs
         What the columns of the losses are. The stop rule and importance sampling go by the first.
-    model, paths, seed, sampling, until, workers, scheduler, progress
+    until, workers, scheduler, progress
         As `estimate` takes them.
     """
-    done, met = 0, None
+    done, met, paths = 0, None, experiment.paths
     with pool(workers, scheduler) as doers:
-        source = plan(model, losses, paths, seed, sampling, until.level if until else max(LEVELS))
+        source = experiment.source(losses, until.level if until else max(LEVELS))
         found, weights = np.empty((paths, len(outputs))), np.empty(paths)
         drawn, draws = Drawn(source, losses), source.draws
         for size in _looks(paths, draws, until):
@@ -267,50 +261,12 @@ def distribution(
                 if met:
                     break
         processors = sorted({processor(), *doers.processors})
-    facts = {
-        "model": type(model).__name__,
-        "assets": list(model.assets),
-        "steps": model.steps,
-        "step_s": model.step_s,
+    facts = experiment.facts | {
         "paths": done,
-        "seed": seed,
-        "sampling": sampling,
         "effective_size": Sample(found[:done, 0].copy(), weights[:done]).effective_size,
         "processors": processors,
     }
     return BadDebt(tuple(outputs), found[:done], weights[:done], draws.cluster, draws.replicate, met, facts, drawn)
-
-
-def plan(
-    model: PriceModel, losses: Losses, paths: int, seed: int, sampling: Sampling, level: float = max(LEVELS)
-) -> Source:
-    """Where paths come from; for importance sampling tilted to serve the expected shortfall at a level of the losses'
-    first output."""
-    draws = _draws(sampling, seed, paths)
-    if sampling != "importance":
-        return Source(model, draws)
-    # pilot runs must not share their numbers with the estimate
-    pilot = int(np.random.SeedSequence([seed, 1]).generate_state(1, np.uint64)[0])
-    each = max(1_000, min(10_000, 4 * HELD // max(model.dimension, 1)))
-    return Source(model, draws, choose_tilt(model, losses, pilot, level=level, paths=each))
-
-
-def _draws(sampling: Sampling, seed: int, paths: int) -> Draws:
-    if paths < 1:
-        raise InputError(f"the number of paths must be 1 or more, not {paths}")
-    if sampling not in get_args(Sampling):
-        raise InputError(f"paths are drawn {', '.join(get_args(Sampling))}; not {sampling}")
-    if sampling == "antithetic":
-        if paths % 2:
-            raise InputError(f"antithetic paths come in pairs; take {paths + 1} instead of {paths}")
-        return Antithetic(seed)
-    if sampling == "sobol":
-        each = paths // REPLICATES
-        if paths % REPLICATES or each & (each - 1):
-            near = REPLICATES << max(each - 1, 0).bit_length()
-            raise InputError(f"Sobol paths are {REPLICATES} times a power of two; take {near} instead of {paths}")
-        return Sobol(seed, each)
-    return Independent(seed)
 
 
 def _looks(paths: int, draws: Draws, until: Until | None) -> list[int]:

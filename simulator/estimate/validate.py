@@ -22,12 +22,12 @@ from simulator.estimate.closed_form import OneAccount
 from simulator.estimate.drawn import Source
 from simulator.estimate.importance import Losses, choose_tilt
 from simulator.estimate.models.draws import Antithetic, Draws, Independent, Sobol
+from simulator.estimate.sampling import REPLICATES
 from simulator.estimate.statistics import LEVELS, Sample, expected_shortfall, mean, value_at_risk
 
 BOOK = OneAccount(debt_usd=1_000_000.0, collateral_usd=1_400_000.0, bonus=1.05, volatility=0.2)
 """Deep enough in danger that every statistic is more than nothing: it is under water at a price 25 % lower."""
 
-REPLICATES = 16
 CHUNK = 25_000
 SAMPLINGS = ("independent", "antithetic", "sobol", "importance")
 

@@ -21,7 +21,8 @@ import simulator.cluster as module
 from chain.errors import ClusterError, InputError, UnsupportedError
 from simulator.cluster import connected
 from simulator.estimate import command
-from simulator.estimate.run import BadDebt, Sampling, distribution
+from simulator.estimate.run import BadDebt, distribution
+from simulator.estimate.sampling import Experiment, Sampling
 from simulator.estimate.statistics import Until
 from simulator.scheduling import pool
 from tests.simulator import plain
@@ -111,9 +112,8 @@ def same(one: BadDebt, other: BadDebt) -> bool:
 @pytest.mark.parametrize("sampling", ["independent", "antithetic", "sobol", "importance"])
 def test_a_cluster_gives_the_same_bytes_as_this_machine(cluster: Processes, sampling: Sampling) -> None:
     def run(**where: Any) -> BadDebt:
-        return distribution(
-            BOOK.model(2), BOOK.losses, ("lost",), 2**14, seed=5, sampling=sampling, until=Until(0.95, 0.02), **where
-        )
+        asked = Experiment(BOOK.model(2), 2**14, 5, sampling)
+        return distribution(asked, BOOK.losses, ("lost",), until=Until(0.95, 0.02), **where)
 
     here, there = run(workers=2), run(scheduler=cluster.address)
     assert (here.losses_usd > 0).any()
@@ -122,6 +122,7 @@ def test_a_cluster_gives_the_same_bytes_as_this_machine(cluster: Processes, samp
 
 def test_a_worker_that_is_killed_half_way_changes_nothing_but_the_time(tmp_path: Path) -> None:
     seen: list[int] = []
+    asked = Experiment(BOOK.model(), 8_000)
     with processes(tmp_path, 2) as cluster:
 
         def watch(done: int, total: int) -> None:
@@ -131,17 +132,18 @@ def test_a_worker_that_is_killed_half_way_changes_nothing_but_the_time(tmp_path:
             if len(seen) == 5:
                 cluster.start_worker()
 
-        hurt = distribution(BOOK.model(), Slow(0.1), ("lost",), 8_000, scheduler=cluster.address, progress=watch)
+        hurt = distribution(asked, Slow(0.1), ("lost",), scheduler=cluster.address, progress=watch)
     assert seen == sorted(seen)
     assert (len(seen) > 30, seen[-1]) == (True, 8_000)
-    assert same(hurt, distribution(BOOK.model(), BOOK.losses, ("lost",), 8_000))
+    assert same(hurt, distribution(asked, BOOK.losses, ("lost",)))
 
 
 def test_on_another_type_of_processor_figures_are_within_1e_9_and_a_note_names_both(tmp_path: Path) -> None:
+    asked = Experiment(BOOK.model(4), 3_000)
     with processes(tmp_path, 0) as cluster:
         cluster.start_worker(**PLAIN)
-        there = distribution(BOOK.model(4), BOOK.losses, ("lost",), 3_000, scheduler=cluster.address)
-    here = distribution(BOOK.model(4), BOOK.losses, ("lost",), 3_000)
+        there = distribution(asked, BOOK.losses, ("lost",), scheduler=cluster.address)
+    here = distribution(asked, BOOK.losses, ("lost",))
     assert there.losses_usd == pytest.approx(here.losses_usd, rel=1e-9, abs=1e-9 * here.losses_usd.max())
     assert (here.losses_usd > 0.0).any()
     assert set(there.facts["processors"]) == {"generic", *here.facts["processors"]}
@@ -196,7 +198,9 @@ def test_an_error_of_the_work_is_raised_as_it_was(cluster: Processes) -> None:
 
 def test_what_cannot_be_sent_is_refused_before_it_is(cluster: Processes) -> None:
     with pytest.raises(InputError, match="cannot be sent to a cluster"):
-        distribution(BOOK.model(), lambda prices: prices[:, 0, :1], ("lost",), 5_000, scheduler=cluster.address)
+        distribution(
+            Experiment(BOOK.model(), 5_000), lambda prices: prices[:, 0, :1], ("lost",), scheduler=cluster.address
+        )
 
 
 def test_a_worker_with_other_software_is_refused_by_name(cluster: Processes, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,8 @@ from simulator.audit.run import Audit, audit, read_audit
 from simulator.cli import main
 from simulator.estimate import command as estimates
 from simulator.estimate.models.gbm import GBM
-from simulator.estimate.run import Sampling, estimate
+from simulator.estimate.run import estimate
+from simulator.estimate.sampling import Sampling
 from simulator.scenario import Scenario
 from tests.simulator import plain
 from tests.simulator.books import make_scenario

@@ -8,7 +8,8 @@ import pytest
 from chain.errors import InputError
 from simulator.estimate.contributions import UNPLEDGED
 from simulator.estimate.models.gbm import GBM
-from simulator.estimate.run import BadDebt, Sampling, estimate
+from simulator.estimate.run import BadDebt, estimate
+from simulator.estimate.sampling import Sampling
 from simulator.scenario import Scenario
 from simulator.stress import behaviour
 from tests.simulator import plain

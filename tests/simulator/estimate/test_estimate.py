@@ -23,7 +23,8 @@ from simulator.estimate.models.model import PriceModel
 from simulator.estimate.models.pegged import Pegged
 from simulator.estimate.models.student import GroupedT
 from simulator.estimate.outputs import SYSTEM
-from simulator.estimate.run import BadDebt, Sampling, distribution, estimate
+from simulator.estimate.run import BadDebt, distribution, estimate
+from simulator.estimate.sampling import Experiment, Sampling
 from simulator.estimate.statistics import Until
 from tests.simulator import plain
 from tests.simulator.books import Account, make_snapshot
@@ -158,7 +159,7 @@ def test_any_function_of_paths_can_stand_in_the_place_of_the_books_losses() -> N
         end = TRUTH.losses(prices)
         return np.concatenate([end, 2.0 * end], axis=1)
 
-    found = distribution(price_of_collateral(), losses, ("one", "two"), 5_000, seed=4)
+    found = distribution(Experiment(price_of_collateral(), 5_000, seed=4), losses, ("one", "two"))
     book = frozen(one_account(), price_of_collateral(), 5_000, seed=4, follow=FOLLOW)
     assert found.sample("one").losses == pytest.approx(book.sample(SYSTEM).losses, rel=1e-9, abs=1e-6)
     assert (found.sample("two").losses == 2.0 * found.sample("one").losses).all()

@@ -14,6 +14,7 @@ from simulator.book import Book, open_book, read
 from simulator.estimate.losses import EconomicBadDebt
 from simulator.estimate.models.model import FloatArray
 from simulator.estimate.run import distribution
+from simulator.estimate.sampling import Experiment
 from simulator.paths import kernel
 from simulator.paths.losses import PathLosses
 from simulator.run import published, simulate
@@ -229,7 +230,8 @@ def test_any_number_of_workers_gives_the_same_to_the_bit() -> None:
     follow = {"ETH": "WETH", "BTC": "WBTC", "USD": "USD", "DAI": "USD"}
     scenario = make_scenario(steps=model.steps, step_s=model.step_s)
     losses = PathLosses.of(open_book(snapshot), model.assets, scenario, follow=follow)
-    runs = [distribution(model, losses, losses.outputs, 512, seed=1, workers=count) for count in (1, 2)]
+    asked = Experiment(model, 512, seed=1)
+    runs = [distribution(asked, losses, losses.outputs, workers=count) for count in (1, 2)]
     assert runs[0].losses_usd.any()
     assert runs[0].losses_usd.tobytes() == runs[1].losses_usd.tobytes()
 
