@@ -360,10 +360,8 @@ def stress(
         from simulator.estimate import command
 
         with progress_bars() as part:
-            shocks = command.run_reverse(
-                snapshot, reverse, model=model, series=series, horizon=horizon, follow=follow or [], peg=peg or [],
-                workers=workers, progress=part("rounds"), seed=seed,
-            )  # fmt: skip
+            asked = command.Asked(model, series, horizon, follow or (), peg or (), seed)
+            shocks = command.run_reverse(snapshot, reverse, asked, workers=workers, progress=part("rounds"))
         _show_reverse(shocks, as_json)
         return
     if paths is not None:
@@ -372,10 +370,10 @@ def stress(
         from simulator.estimate import command
 
         with progress_bars() as part:
+            asked = command.Asked(model, series, horizon, follow or (), peg or (), seed)
             found = command.run(
-                snapshot, model=model, series=series, paths=paths, horizon=horizon, follow=follow or [], peg=peg or [],
-                stop=until, like=like, haircut=haircut, liquidations=not without_liquidations, workers=workers,
-                scheduler=scheduler, progress=part("paths"), seed=seed, sampling=sampling, at=at,
+                snapshot, asked, paths, stop=until, like=like, haircut=haircut, liquidations=not without_liquidations,
+                workers=workers, scheduler=scheduler, progress=part("paths"), sampling=sampling, at=at,
             )  # fmt: skip
         _show_estimate(found, as_json)
         return
@@ -435,6 +433,7 @@ def audit(
 ) -> None:
     """What other parameters would have meant, with borrowers who respond to them."""
     from simulator.audit import command
+    from simulator.estimate.command import Asked
 
     if listed:
         rows = command.listing(snapshot, like)
@@ -444,11 +443,11 @@ def audit(
             _print_table("parameters", rows)
         return
     with progress_bars() as part:
+        asked = Asked(model, series, horizon, follow or (), peg or (), seed)
         found = command.run(
-            snapshot, values or [], baseline, model=model, series=series, paths=paths, horizon=horizon,
-            follow=follow or [], peg=peg or [], like=like, haircut=haircut, liquidations=not without_liquidations,
-            responses=response, workers=workers, progress=part("cells"), seed=seed, sampling=sampling, at=at,
-            budget=budget, out=out,
+            snapshot, values or [], baseline, asked, paths=paths, like=like, haircut=haircut,
+            liquidations=not without_liquidations, responses=response, workers=workers, progress=part("cells"),
+            sampling=sampling, at=at, budget=budget, out=out,
         )  # fmt: skip
     if as_json:
         print(json.dumps(command.as_json(found), indent=2))
@@ -485,12 +484,11 @@ def onboard(
     as_json: AsJson = False,
 ) -> None:
     """Propose LTV, threshold, bonus, caps and oracle settings for an asset, each with what supports it."""
+    from simulator.estimate.command import Asked
     from simulator.onboarding import command
 
-    found = command.run(
-        snapshot, token, debt, model=model, series=series, horizon=horizon, follow=follow or [], peg=peg or [],
-        like=like, paths=paths, position_usd=position, protocol_fee=fee, seed=seed,
-    )  # fmt: skip
+    asked = Asked(model, series, horizon, follow or (), peg or (), seed)
+    found = command.run(snapshot, token, debt, asked, like=like, paths=paths, position_usd=position, protocol_fee=fee)
     if as_json:
         tables = {"proposals": found.proposals, "depth": found.depth}
         print(json.dumps({**found.facts, "notes": [command.NOTE], **tables}, indent=2))

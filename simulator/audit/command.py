@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from simulator.audit.feeds import feed_settings
 from simulator.audit.run import Audit, audit
 from simulator.audit.settings import settings, split
 from simulator.book import open_book, opened
-from simulator.estimate import command as estimates
+from simulator.estimate.command import FROZEN, LIQUIDATED, Asked, behaving
 from simulator.scenario import Scenario, load_scenario
 
 SHOWN = 24
@@ -43,17 +43,11 @@ def run(
     snapshot: Path,
     values: Sequence[str],
     baseline: bool,
+    asked: Asked,
     *,
-    model: str,
-    series: Path | None,
-    horizon: str,
-    follow: Sequence[str],
-    peg: Sequence[str],
     like: str | None,
     haircut: float | None,
     liquidations: bool,
-    responses: Sequence[str] | None,
-    progress: Callable[[int, int], None],
     **options: Any,
 ) -> Audit:
     """The audit that the options of `unwind audit` ask for; `options` as `simulator.audit.run.audit` takes them.
@@ -68,19 +62,18 @@ def run(
     return audit(
         snapshot,
         split(values),
-        estimates.asked(model, series, horizon, peg),
-        follow=estimates.pairs("--follow", follow),
+        asked.fitted(),
+        seed=asked.seed,
+        follow=asked.followed,
         liquidations=liquidations,
-        like=estimates.behaving(like, haircut, liquidations),
-        responses=responses,
-        progress=progress,
+        like=behaving(like, haircut, liquidations),
         **options,
     )
 
 
 def notes(found: Audit) -> list[str]:
     """What a reader of any figure must know."""
-    return [*found.facts["notes"], *(estimates.LIQUIDATED if found.facts["liquidations"] else estimates.FROZEN)]
+    return [*found.facts["notes"], *(LIQUIDATED if found.facts["liquidations"] else FROZEN)]
 
 
 def as_json(found: Audit) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ REVERSE_NOTES = (
     "chances: that a move goes at least as far in the shock's direction, if moves were normal, and of those drawn from "
     "the model; the chance of such damage in any way is what --paths estimates",
 )
+_TOKENS = "TOKEN=ASSET, such as wstETH=WETH, or TOKEN=USD"
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 _REVERSE = re.compile(r"bad_debt\s*=\s*(\d[\d_]*(?:\.\d+)?(?:e\d+)?)")
@@ -73,11 +75,6 @@ def damage_usd(text: str) -> float:
     if match is None or not 0.0 < (dollars := float(match[1])) < math.inf:
         raise InputError(f"--reverse {text}: write bad_debt=1e6 for 1,000,000 dollars of bad debt in all markets")
     return dollars
-
-
-def pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
-    """What each token moves with by ``TOKEN=ASSET`` options; raises InputError as `simulator.options.mapping` does."""
-    return mapping(option, texts, "TOKEN=ASSET, such as wstETH=WETH, or TOKEN=USD")
 
 
 def fitted(name: str, path: Path, horizon: str, pegs: Mapping[str, str]) -> PriceModel:
@@ -117,11 +114,39 @@ def fitted(name: str, path: Path, horizon: str, pegs: Mapping[str, str]) -> Pric
     return Pegged.fit(model, series, pegs) if pegs else model
 
 
-def asked(name: str, series: Path | None, horizon: str, peg: Sequence[str]) -> PriceModel:
-    """The model that options ask for; raises InputError as :func:`fitted` does, or if there is no series."""
-    if series is None:
-        raise InputError("--paths takes its parameters from your own prices; give --series FILE")
-    return fitted(name, series, horizon, pairs("--peg", peg))
+@dataclass(frozen=True)
+class Asked:
+    """What the options of a command ask for of price paths, as people write them.
+
+    Attributes
+    ----------
+    model, series, horizon
+        As :func:`fitted` takes them; there may be no series.
+    follow
+        ``TOKEN=ASSET``: what a token that the model has no price of moves with.
+    peg
+        ``ASSET=PEG``: what is modelled by its gap from another asset or the dollar.
+    seed
+        Of the paths.
+    """
+
+    model: str
+    series: Path | None
+    horizon: str
+    follow: Sequence[str]
+    peg: Sequence[str]
+    seed: int
+
+    def fitted(self, why: str = "--paths takes its parameters") -> PriceModel:
+        """The model; raises InputError as :func:`fitted` does, or if there is no series, with `why` there must be."""
+        if self.series is None:
+            raise InputError(f"{why} from your own prices; give --series FILE")
+        return fitted(self.model, self.series, self.horizon, mapping("--peg", self.peg, _TOKENS))
+
+    @property
+    def followed(self) -> dict[str, str]:
+        """What each token moves with; raises InputError as `simulator.options.mapping` does."""
+        return mapping("--follow", self.follow, _TOKENS)
 
 
 def behaving(like: str | None, haircut: float | None, liquidations: bool) -> Scenario | None:
@@ -135,19 +160,13 @@ def behaving(like: str | None, haircut: float | None, liquidations: bool) -> Sce
 
 def run(
     snapshot: Path,
-    *,
-    model: str,
-    series: Path | None,
+    asked: Asked,
     paths: int,
-    horizon: str,
-    follow: Sequence[str],
-    peg: Sequence[str],
+    *,
     stop: str | None,
     like: str | None,
     haircut: float | None,
     liquidations: bool,
-    workers: int | None,
-    progress: Callable[[int, int], None],
     **options: Any,
 ) -> BadDebt:
     """The estimate that the options of `unwind stress --paths` ask for; `options` as `run.estimate` takes them.
@@ -162,29 +181,18 @@ def run(
     rule = None if stop is None else until(stop)
     return estimate(
         snapshot,
-        asked(model, series, horizon, peg),
+        asked.fitted(),
         paths,
-        follow=pairs("--follow", follow),
+        seed=asked.seed,
+        follow=asked.followed,
         until=rule,
         liquidations=liquidations,
         like=behaving(like, haircut, liquidations),
-        workers=workers,
-        progress=progress,
         **options,
     )
 
 
-def run_reverse(
-    snapshot: Path,
-    damage: str,
-    *,
-    model: str,
-    series: Path | None,
-    horizon: str,
-    follow: Sequence[str],
-    peg: Sequence[str],
-    **options: Any,
-) -> Reverse:
+def run_reverse(snapshot: Path, damage: str, asked: Asked, **options: Any) -> Reverse:
     """What `unwind stress --reverse` asks for; `options` as `reverse.reverse_stress` takes them.
 
     Raises
@@ -195,10 +203,8 @@ def run_reverse(
     from simulator.estimate.reverse import reverse_stress
 
     target = damage_usd(damage)
-    if series is None:
-        raise InputError("--reverse takes what is plausible from your own prices; give --series FILE")
-    made = fitted(model, series, horizon, pairs("--peg", peg))
-    return reverse_stress(snapshot, made, target, follow=pairs("--follow", follow), **options)
+    model = asked.fitted("--reverse takes what is plausible")
+    return reverse_stress(snapshot, model, target, seed=asked.seed, follow=asked.followed, **options)
 
 
 def shocks(found: Reverse) -> list[dict[str, Any]]:

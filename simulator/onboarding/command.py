@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from simulator.estimate import command as estimates
+from simulator.estimate.command import Asked
 from simulator.onboarding.propose import Onboarding, onboard
 from simulator.scenario import load_scenario
 
@@ -17,12 +16,8 @@ def run(
     snapshot: Path,
     token: str,
     debt: str,
+    asked: Asked,
     *,
-    model: str,
-    series: Path | None,
-    horizon: str,
-    follow: Sequence[str],
-    peg: Sequence[str],
     like: str | None,
     **options: Any,
 ) -> Onboarding:
@@ -37,8 +32,9 @@ def run(
         snapshot,
         token,
         debt,
-        estimates.asked(model, series, horizon, peg),
-        follow=estimates.pairs("--follow", follow),
+        asked.fitted(),
+        seed=asked.seed,
+        follow=asked.followed,
         scenario=None if like is None else load_scenario(like),
         **options,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +210,7 @@ def series_file(folder: Path) -> Path:
 
 def test_a_model_takes_its_steps_from_the_series_and_leaves_pegged_assets_to_their_gaps(tmp_path: Path) -> None:
     path = series_file(tmp_path)
-    model = command.fitted("t", path, "2d", {"stETH": "COL", "USDC": "USD"})
+    model = asked(path, peg=["stETH=COL", "USDC=USD"]).fitted()
     assert isinstance(model, Pegged)
     assert isinstance(model.base, GroupedT)
     assert model.assets == ("COL", "CRV", "WBTC", "stETH", "USDC")
@@ -232,17 +233,21 @@ def test_what_cannot_be_fitted_to_a_series_is_refused(tmp_path: Path) -> None:
             command.fitted(name, path, horizon, pegs)
 
 
+def asked(series: Path | None = None, follow: Sequence[str] = (), peg: Sequence[str] = ()) -> command.Asked:
+    return command.Asked("t", series, "2d", follow, peg, seed=0)
+
+
 def test_options_are_read_as_they_are_written() -> None:
     assert command.horizon_s("36h") == 129_600.0
     assert command.until("es99.9 = 2.5%") == Until(0.999, 0.025)
-    assert command.pairs("--follow", ["wstETH=WETH", "USDC = USD"]) == {"wstETH": "WETH", "USDC": "USD"}
+    assert asked(follow=["wstETH=WETH", "USDC = USD"]).followed == {"wstETH": "WETH", "USDC": "USD"}
     for wrong in ("es=5%", "es100=5%", "es99=0%", "var99=5%"):
         with pytest.raises(InputError, match="write es99=5%"):
             command.until(wrong)
     with pytest.raises(InputError, match="write TOKEN=ASSET"):
-        command.pairs("--follow", ["wstETH"])
+        _ = asked(follow=["wstETH"]).followed
     with pytest.raises(InputError, match="given already"):
-        command.pairs("--follow", ["A=B", "A=C"])
+        _ = asked(follow=["A=B", "A=C"]).followed
 
 
 def said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str, str]:
