@@ -1,8 +1,9 @@
-"""Options that give one thing for another, as people write them."""
+"""Options of commands, read and checked."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from chain.errors import InputError
 
@@ -40,3 +41,9 @@ def mapping(
             raise InputError(f"{option} {text}: {key} has been given already")
         found[key] = value
     return found
+
+
+def must_be_new(out: Path | None) -> None:
+    """Raise InputError if what is to be written, if anything is, is there already."""
+    if out is not None and out.exists():
+        raise InputError(f"{out} is already there; choose another folder or remove it first")

@@ -20,13 +20,14 @@ from simulator.audit.grid import Books, Cell, apart, cells
 from simulator.audit.paths import draw
 from simulator.audit.responses import RESPONSES
 from simulator.audit.settings import Setting, Values, chosen, settings
-from simulator.audit.store import Store, must_be_new
+from simulator.audit.store import Store
 from simulator.audit.tables import SCHEMAS
 from simulator.book import Book, opened
 from simulator.estimate.losses import At
 from simulator.estimate.models.model import PriceModel
 from simulator.estimate.run import behaving, losses_of
 from simulator.estimate.sampling import Experiment, Sampling
+from simulator.options import must_be_new
 from simulator.scenario import Scenario
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from typing import Any
 from chain.errors import InputError
 from simulator.audit.evaluate import Rows
 from simulator.audit.grid import Cell
+from simulator.options import must_be_new
 
 _SETTINGS = "audit.json"
 
@@ -87,12 +88,6 @@ class Store:
     def remove(self) -> None:
         """Once the result is there."""
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def must_be_new(out: Path) -> None:
-    """Raise InputError if the folder of the result is there already."""
-    if out.exists():
-        raise InputError(f"{out} is already there; choose another folder or remove it first")
 
 
 def _write(path: Path, text: str) -> None:

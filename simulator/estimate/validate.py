@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from simulator.cli import progress_bars
+from simulator.commands.printing import progress_bars
 from simulator.estimate.cascading import CascadingBook
 from simulator.estimate.closed_form import OneAccount
 from simulator.estimate.drawn import Source
