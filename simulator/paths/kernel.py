@@ -19,7 +19,7 @@ from simulator.paths.deck import NONE, BoolArray, Deck, Feeds, FloatArray, IntAr
 from simulator.paths.plans import Plan, State, best_plan, most_profit, settle
 from simulator.paths.queue import Queue, empty, pop, push
 from simulator.paths.swaps import Standing
-from simulator.paths.watch import Watch, changed, copy, unwatched, watch
+from simulator.paths.watch import Watch, keep, restart, unaltered, unwatched, watch
 
 BAD_DEBT, VOLUME, PROFIT = 0, 1, 2
 """Measures: each has all groups of a deck in a row."""
@@ -113,7 +113,7 @@ def _run_path(
     clock: int, prices: FloatArray, deck: Deck, room: Room, worst: bool, out: FloatArray, by_account: FloatArray
 ) -> None:
     """Run a path; `clock` tells its steps from those of all others."""
-    accounts, reserves, tokens, pools, rules = deck.accounts, deck.reserves, deck.tokens, deck.pools, deck.rules
+    reserves, tokens, pools, rules = deck.reserves, deck.tokens, deck.pools, deck.rules
     state, worth = room.state, room.worth
     steps, window = len(prices) - 1, int(WINDOW_S / rules.step_s)
     fading = 0.5 ** (rules.step_s / RECOVERY_S)
@@ -138,7 +138,7 @@ def _run_path(
         _publish(deck.feeds, reserves.numeraire, reserves.oracle, rules.step_s, step, tokens.outside_usd,
                  state.outside_usd, state.oracle_usd, room.said)  # fmt: skip
         _value(reserves, step, state.oracle_usd, state.pledge, state.owe)
-        watch(deck.kinds, accounts, room.near, accounts.threshold, state.supplied, state.debt, state.pledge, state.owe)
+        _look_at_health(deck, room)
         if room.near.dues[0] > 0:
             for pool in range(len(room.before)):
                 room.before[pool] = state.at.root[pool]
@@ -179,10 +179,10 @@ def _room(deck: Deck, times: int) -> Room:
     _publish(deck.feeds, reserves.numeraire, reserves.oracle, deck.rules.step_s, 0, tokens.outside_usd,
              state.outside_usd, state.oracle_usd, _unsaid(deck))  # fmt: skip
     _value(reserves, 0, state.oracle_usd, state.pledge, state.owe)
-    watch(deck.kinds, accounts, room.near, accounts.threshold, state.supplied, state.debt, state.pledge, state.owe)
+    _look_at_health(deck, room)
     _look_for_losses(deck, room, 0)
-    for seen in (room.near, room.short):
-        copy(deck.kinds, seen, seen.now, seen.start)
+    keep(deck.kinds, room.near)
+    keep(deck.kinds, room.short)
     return room
 
 
@@ -190,12 +190,12 @@ def _room(deck: Deck, times: int) -> Room:
 def _restart(deck: Deck, room: Room) -> None:
     """Put everything back to where it was before the first step."""
     accounts, state, said = deck.accounts, room.state, room.said
-    for place in range(state.alters[0]):
-        account = state.altered[place]
-        state.is_altered[account] = False
+    for place in range(state.altered.number[0]):
+        account = state.altered.account[place]
+        state.altered.is_altered[account] = False
         for entry in range(accounts.offsets[account], accounts.offsets[account + 1]):
             state.supplied[entry], state.debt[entry] = accounts.supplied[entry], accounts.debt[entry]
-    state.alters[0] = 0
+    state.altered.number[0] = 0
     state.bought_usd[0] = 0.0
     for pool in range(len(deck.pools.first)):
         state.at.place[pool] = deck.pools.offsets[pool]
@@ -211,8 +211,8 @@ def _restart(deck: Deck, room: Room) -> None:
     room.worth[0] = 0.0
     for token in range(len(deck.tokens.held)):
         room.worth[0] += deck.tokens.held[token] * deck.tokens.outside_usd[token]
-    copy(deck.kinds, room.near, room.near.start, room.near.now)
-    copy(deck.kinds, room.short, room.short.start, room.short.now)
+    restart(deck.kinds, room.near)
+    restart(deck.kinds, room.short)
 
 
 @rule
@@ -224,6 +224,16 @@ def _value(reserves: Reserves, step: int, price: FloatArray, pledge: FloatArray,
 
 
 @rule
+def _look_at_health(deck: Deck, room: Room) -> None:
+    """Weigh the accounts that may be liquidatable."""
+    accounts, state = deck.accounts, room.state
+    watch(
+        deck.kinds, accounts, room.near, state.altered, accounts.threshold, state.supplied, state.debt, state.pledge,
+        state.owe,
+    )  # fmt: skip
+
+
+@rule
 def _look_for_losses(deck: Deck, room: Room, step: int) -> None:
     """Weigh the accounts that may owe more than full liquidations recover, at outside prices."""
     accounts, reserves, state = deck.accounts, deck.reserves, room.state
@@ -231,7 +241,10 @@ def _look_for_losses(deck: Deck, room: Room, step: int) -> None:
         price = state.outside_usd[reserves.token[reserve]]
         room.recovers[reserve] = price * reserves.supply_growth[step, reserve]
         room.owes[reserve] = price * reserves.debt_growth[step, reserve]
-    watch(deck.kinds, accounts, room.short, accounts.recovers, state.supplied, state.debt, room.recovers, room.owes)
+    watch(
+        deck.kinds, accounts, room.short, state.altered, accounts.recovers, state.supplied, state.debt, room.recovers,
+        room.owes,
+    )  # fmt: skip
 
 
 @rule
@@ -263,9 +276,7 @@ def at_start(deck: Deck) -> State:
     return State(
         deck.accounts.supplied.copy(),
         deck.accounts.debt.copy(),
-        never.copy(),
-        np.zeros(1, dtype=np.int64),
-        np.zeros(accounts, dtype=np.bool_),
+        unaltered(accounts),
         deck.tokens.outside_usd.copy(),
         np.empty(reserves),
         np.empty(reserves),
@@ -395,8 +406,6 @@ def _liquidate(deck: Deck, room: Room, now: int, dear: float, out: FloatArray) -
                 push(queue, plan.profit_usd, account)
             else:
                 settle(deck, state, plan)
-                for seen in (near, room.short):
-                    changed(deck.kinds, seen, deck.accounts.kind[account], account)
                 _record(deck, state, plan, out)
                 done += 1
                 push(queue, plan.profit_usd, account)

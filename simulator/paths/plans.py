@@ -13,9 +13,9 @@ from protocols.arithmetic import rule
 from protocols.lending.closing import Closing, accepted, closing, received
 from simulator.liquidators.plans import HALVINGS
 from simulator.paths import swaps
-from simulator.paths.deck import NONE, BoolArray, Deck, FloatArray, IntArray
+from simulator.paths.deck import NONE, Deck, FloatArray, IntArray
 from simulator.paths.swaps import FULL, Standing
-from simulator.paths.watch import weigh
+from simulator.paths.watch import Altered, alter, weigh
 
 
 class State(NamedTuple):
@@ -25,9 +25,8 @@ class State(NamedTuple):
     ----------
     supplied, debt
         Shape (entries,): whole tokens at the start.
-    altered, alters, is_altered
-        Shape (accounts,), (1,), (accounts,): the accounts whose balances are no longer those of the start, how many,
-        and whether an account is one of them.
+    altered
+        The accounts of which they are no longer those of the start.
     outside_usd
         Shape (tokens,).
     oracle_usd
@@ -44,9 +43,7 @@ class State(NamedTuple):
 
     supplied: FloatArray
     debt: FloatArray
-    altered: IntArray
-    alters: IntArray
-    is_altered: BoolArray
+    altered: Altered
     outside_usd: FloatArray
     oracle_usd: FloatArray
     pledge: FloatArray
@@ -242,10 +239,7 @@ def settle(deck: Deck, state: State, plan: Plan) -> None:
     accounts, reserves = deck.accounts, deck.reserves
     owed_reserve, held_reserve = accounts.reserve[plan.debt], accounts.reserve[plan.collateral]
     owed_token, held_token = reserves.token[owed_reserve], reserves.token[held_reserve]
-    if not state.is_altered[plan.account]:
-        state.is_altered[plan.account] = True
-        state.altered[state.alters[0]] = plan.account
-        state.alters[0] += 1
+    alter(state.altered, plan.account)
     for balance, entry, worth, taken in (
         (state.debt, plan.debt, state.owe[owed_reserve], plan.repaid_usd),
         (state.supplied, plan.collateral, state.pledge[held_reserve], plan.seized_usd),
