@@ -40,16 +40,23 @@ def rule(function: F) -> F:
     return function
 
 
-INNER: set[Callable[..., Any]] = set()
-"""Rules that make no array and no list, nor does any that they call."""
+COMPILED_AS: dict[Callable[..., Any], dict[str, bool]] = {}
+"""Options of numba for some rules."""
 
 
 def inner(function: F) -> F:
     """Mark a rule that makes no array and no list, nor does any that it calls.
 
-    Compiled, these count no references to the arrays that they are given, which costs more than most of what they do.
+    Compiled, they count no references to the arrays that they are given, which costs more than most of what they do.
     """
-    INNER.add(function)
+    COMPILED_AS[function] = {"_nrt": False}
+    return rule(function)
+
+
+def inlined(function: F) -> F:
+    """Mark a rule that becomes part of what calls it, because handing it all that it is given, array by array, costs
+    more than what it does."""
+    COMPILED_AS[function] = {"forceinline": True}
     return rule(function)
 
 

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from protocols.arithmetic import FLOAT_FORMS, INNER
+from protocols.arithmetic import COMPILED_AS, FLOAT_FORMS
 
 _PACKAGES = ("protocols", "simulator")
 _known: set[Callable[..., Any]] = set()
@@ -73,8 +73,8 @@ def fast(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
             continue
         _known.add(exact)
         if form is exact:
-            # without numba's runtime, which counts references; what such a function calls is compiled so too
-            (register_jitable(_nrt=False) if exact in INNER else register_jitable)(exact)
+            options_of = COMPILED_AS.get(exact)
+            (register_jitable(**options_of) if options_of else register_jitable)(exact)
         else:
             overload(exact, strict=False)(lambda *_, _form=form: _form)
     compiled: Callable[..., Any] = nb.njit(**({"cache": True} | options))(function)

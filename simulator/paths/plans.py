@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from protocols.arithmetic import rule
+from protocols.arithmetic import inlined, rule
 from protocols.lending.closing import Closing, accepted, closing, received
 from simulator.liquidators.plans import HALVINGS
 from simulator.paths import swaps
@@ -107,20 +107,20 @@ class Trade(NamedTuple):
     pair: int
 
 
-@rule
+@inlined
 def best_plan(deck: Deck, state: State, account: int, gas_usd: float) -> Plan:
     """The most profitable liquidation of an account now."""
     return _best(deck, state, account, gas_usd, True)
 
 
-@rule
+@inlined
 def most_profit(deck: Deck, state: State, account: int, gas_usd: float) -> float:
     """What no liquidation of an account pays more than now, US dollars: what the best would if sales moved no price;
     the least that anybody works for where nothing pays more."""
     return _best(deck, state, account, gas_usd, False).profit_usd
 
 
-@rule
+@inlined
 def _best(deck: Deck, state: State, account: int, gas_usd: float, moves: bool) -> Plan:
     """The most profitable liquidation of an account, with what its sale moves or without."""
     accounts, reserves, rules = deck.accounts, deck.reserves, deck.rules
