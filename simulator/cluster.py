@@ -30,7 +30,7 @@ from distributed.versions import VersionMismatchWarning
 
 from chain.errors import ClusterError, InputError, UnwindError
 from protocols import compiled
-from simulator.scheduling import Item, Result, Shared, processor
+from simulator.scheduling import Item, Result, Shared
 
 TASK_S = 0.2
 """Seconds that a task should take at least: the scheduler needs some 2 ms for each."""
@@ -44,17 +44,10 @@ _LOOK_S = 1.0
 
 @dataclass
 class Cluster:
-    """A connection to a scheduler; see `connected`.
-
-    Attributes
-    ----------
-    processors
-        Types of the processors that have done work.
-    """
+    """A connection to a scheduler; see `connected`."""
 
     client: Client
     address: str
-    processors: set[str] = field(default_factory=set)
     _sent: set[str] = field(default_factory=set)
 
     @property
@@ -94,8 +87,7 @@ class Cluster:
                 for done in finished:
                     if (answer := self._answer(done)) is not None:
                         running.remove(done)
-                        kind, seconds, results = answer
-                        self.processors.add(kind)
+                        seconds, results = answer
                         yield from results
                 if left:
                     with self._reached():
@@ -114,10 +106,10 @@ class Cluster:
     def _gone(self) -> ClusterError:
         return ClusterError(f"the scheduler at {self.address} is gone; start it and its workers again")
 
-    def _answer(self, done: Future[Any]) -> tuple[str, float, list[tuple[int, Any]]] | None:
+    def _answer(self, done: Future[Any]) -> tuple[float, list[tuple[int, Any]]] | None:
         """What `_do` gave; nothing if it was lost with its worker, and is being done again."""
         try:
-            answer: tuple[str, float, list[tuple[int, Any]]] = done.result(timeout=PATIENCE_S)
+            answer: tuple[float, list[tuple[int, Any]]] = done.result(timeout=PATIENCE_S)
             return answer
         except KilledWorker as error:
             raise ClusterError(
@@ -292,12 +284,12 @@ def _prefix(client: str) -> str:
     return f"unwind-{client}"
 
 
-def _do(name: str, batch: list[tuple[int, Any]]) -> tuple[str, float, list[tuple[int, Any]]]:
-    """Type of processor, seconds an item, and the results of some items."""
+def _do(name: str, batch: list[tuple[int, Any]]) -> tuple[float, list[tuple[int, Any]]]:
+    """Seconds an item, and the results of some items."""
     held = get_worker().plugins[name]
     if held.refused is not None:
         raise held.refused
     function, shared = held.work
     start = time.perf_counter()
     results = [(place, function(shared, item)) for place, item in batch]
-    return processor(), (time.perf_counter() - start) / len(batch), results
+    return (time.perf_counter() - start) / len(batch), results

@@ -7,10 +7,12 @@ which order items are done changes no result.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from operator import itemgetter
 from typing import Protocol, TypeVar
 
 from chain.errors import InputError
@@ -28,15 +30,10 @@ class Pool(Protocol):
     ----------
     threads
         Items that are done at once.
-    processors
-        Types of the processors that have done work.
     """
 
     @property
     def threads(self) -> int: ...
-
-    @property
-    def processors(self) -> set[str]: ...
 
     def map(
         self, function: Callable[[Shared, Item], Result], items: Sequence[Item], shared: Shared
@@ -62,18 +59,13 @@ class Pool(Protocol):
 
 @dataclass(frozen=True)
 class Threads:
-    """Threads of this process; raises InputError if there are none."""
+    """Threads of this process, as many as there are processors if not said; raises InputError if there are none."""
 
-    threads: int
+    threads: int = os.cpu_count() or 1
 
     def __post_init__(self) -> None:
         if self.threads < 1:
             raise InputError(f"the number of workers must be 1 or more, not {self.threads}")
-
-    @property
-    def processors(self) -> set[str]:
-        """That of this machine."""
-        return {processor()}
 
     def map(
         self, function: Callable[[Shared, Item], Result], items: Sequence[Item], shared: Shared
@@ -107,7 +99,7 @@ def pool(workers: int | None = None, scheduler: str | None = None) -> Iterator[P
         If no scheduler answers there, or it has no workers.
     """
     if scheduler is None:
-        yield Threads(os.cpu_count() or 1 if workers is None else workers)
+        yield here(workers)
         return
     if workers is not None:
         raise InputError("the workers of a cluster are those that it has; leave the number out")
@@ -121,6 +113,17 @@ def pool(workers: int | None = None, scheduler: str | None = None) -> Iterator[P
         yield cluster
 
 
+def here(workers: int | None = None) -> Threads:
+    """So many threads of this process, or as many as there are processors; raises InputError if there are none."""
+    return Threads() if workers is None else Threads(workers)
+
+
+def in_order(results: Iterable[tuple[int, Result]]) -> list[Result]:
+    """The results of a `Pool.map`, each in its item's place."""
+    return [result for _, result in sorted(results, key=itemgetter(0))]
+
+
+@cache
 def processor() -> str:
     """The type of processor that loops are compiled for, as LLVM calls it, such as ``znver3``."""
     from llvmlite.binding import get_host_cpu_name

@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from operator import call
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ from simulator.estimate.importance import Losses
 from simulator.estimate.losses import EconomicBadDebt
 from simulator.estimate.models.draws import Independent
 from simulator.estimate.models.model import FloatArray, IntArray, PriceModel, root
-from simulator.scheduling import Pool, pool
+from simulator.scheduling import Pool, in_order, pool
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -314,7 +315,7 @@ class _Search:
         prices = np.ones((len(points), 2, points.shape[1]))
         prices[:, 1] = np.exp(points @ self.lower.T)
         parts = np.array_split(prices, min(len(prices), self.doers.threads))
-        return np.concatenate([part for _, part in sorted(self.doers.map(_called, parts, self.losses), key=_place)])
+        return np.concatenate(in_order(self.doers.map(call, parts, self.losses)))
 
     def damage(self, points: FloatArray) -> FloatArray:
         """Shape (points,)."""
@@ -437,14 +438,6 @@ class _Search:
         self.rounds += 1
         if self.progress is not None:
             self.progress(self.rounds, _ALL)
-
-
-def _called(losses: Losses, prices: FloatArray) -> FloatArray:
-    return losses(prices)
-
-
-def _place(part: tuple[int, FloatArray]) -> int:
-    return part[0]
 
 
 def _bears(losses: FloatArray) -> IntArray:

@@ -253,18 +253,18 @@ def distribution(
         source = experiment.source(losses, until.level if until else max(LEVELS))
         found, weights = np.empty((paths, len(outputs))), np.empty(paths)
         drawn, draws = Drawn(source, losses), source.draws
+        processors: set[str] = set()
         for size in _looks(paths, draws, until):
-            _fill(drawn, (done, size), (found, weights), doers, progress)
+            processors |= _fill(drawn, (done, size), (found, weights), doers, progress)
             done = size
             if until is not None:
                 met = until.met(Sample(found[:done, 0].copy(), weights[:done], draws.cluster, draws.replicate))
                 if met:
                     break
-        processors = sorted({processor(), *doers.processors})
     facts = experiment.facts | {
         "paths": done,
         "effective_size": Sample(found[:done, 0].copy(), weights[:done]).effective_size,
-        "processors": processors,
+        "processors": sorted(processors),
     }
     return BadDebt(tuple(outputs), found[:done], weights[:done], draws.cluster, draws.replicate, met, facts, drawn)
 
@@ -278,11 +278,11 @@ def _looks(paths: int, draws: Draws, until: Until | None) -> list[int]:
     return looks
 
 
-def _chunk(drawn: Drawn, span: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
-    """Losses and weights of the paths of a span; shapes (paths, outputs) and (paths,)."""
+def _chunk(drawn: Drawn, span: tuple[int, int]) -> tuple[FloatArray, FloatArray, str]:
+    """Losses and weights of the paths of a span, shapes (paths, outputs) and (paths,), and the type of processor."""
     first, end = span
     prices, weights = drawn.source.paths(first, end - first)
-    return drawn.losses(prices), weights
+    return drawn.losses(prices), weights, processor()
 
 
 def _fill(
@@ -291,19 +291,20 @@ def _fill(
     out: tuple[FloatArray, FloatArray],
     doers: Pool,
     progress: Callable[[int, int], None] | None,
-) -> None:
-    """Losses and weights of the paths of a span, chunk by chunk."""
+) -> set[str]:
+    """Losses and weights of the paths of a span, chunk by chunk; returns the types of processor that did them."""
     start, end = span
     found, weights = out
     size = min(drawn.source.at_once, -(-(end - start) // (16 * doers.threads)))
     few = min(start + _ALONE, end)
     spans = [(start, few), *((first, min(first + size, end)) for first in range(few, end, size))]
-    done = start
+    done, processors = start, set[str]()
 
-    def keep(place: int, result: tuple[FloatArray, FloatArray]) -> None:
+    def keep(place: int, result: tuple[FloatArray, FloatArray, str]) -> None:
         nonlocal done
         first, stop = spans[place]
-        found[first:stop], weights[first:stop] = result
+        found[first:stop], weights[first:stop], kind = result
+        processors.add(kind)
         done += stop - first
         if progress is not None:
             progress(done, len(weights))
@@ -312,3 +313,4 @@ def _fill(
     keep(0, _chunk(drawn, spans[0]))
     for place, result in doers.map(_chunk, spans[1:], drawn):
         keep(place + 1, result)
+    return processors
