@@ -12,7 +12,8 @@ from simulator.audit.feeds import feed_settings
 from simulator.audit.run import Audit, audit
 from simulator.audit.settings import settings, split
 from simulator.book import open_book, opened
-from simulator.estimate.command import FROZEN, LIQUIDATED, Asked, behaving
+from simulator.estimate.command import Asked, behaving
+from simulator.estimate.command import notes as notes_on_paths
 from simulator.scenario import Scenario, load_scenario
 
 SHOWN = 24
@@ -73,7 +74,7 @@ def run(
 
 def notes(found: Audit) -> list[str]:
     """What a reader of any figure must know."""
-    return [*found.facts["notes"], *(LIQUIDATED if found.facts["liquidations"] else FROZEN)]
+    return [*found.facts["notes"], *notes_on_paths(found)]
 
 
 def as_json(found: Audit) -> dict[str, Any]:

@@ -2,41 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from simulator.audit.grid import BASELINE, Books, Cell
+from chain.snapshot import Snapshot
+from simulator.audit.feeds import with_rules
+from simulator.audit.grid import BASELINE, Books, Cell, apart
 from simulator.audit.paths import Paths
 from simulator.audit.responses import respond
 from simulator.audit.room import Room, rooms
+from simulator.audit.settings import Setting
 from simulator.audit.theory import warnings
 from simulator.book import Book, value
-from simulator.estimate.models.model import FloatArray
+from simulator.estimate.losses import At, EconomicBadDebt
+from simulator.estimate.models.model import FloatArray, PriceModel
 from simulator.estimate.outputs import Output
+from simulator.estimate.run import losses_of
 from simulator.estimate.statistics import Estimate, difference, measures
-
-
-class Evaluation(Protocol):
-    """What a book loses on paths: as `simulator.estimate.importance.Losses`, with the names of its outputs."""
-
-    @property
-    def outputs(self) -> tuple[str, ...]: ...
-
-    def __call__(self, prices: FloatArray) -> FloatArray: ...
-
-
-Evaluate = Callable[[Cell, Book], Evaluation]
-"""Of a cell, and of its book after a response; another than the cell's own for rules that are in no book."""
+from simulator.paths.losses import PathLosses
+from simulator.scenario import Scenario
+from simulator.scheduling import processor
 
 Rows = dict[str, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
+class Evaluate:
+    """What a book loses on the paths of a model, with the feeds of a cell.
+
+    Attributes
+    ----------
+    known
+        The parameters that cells have values of.
+    snapshot, model, scenario, follow, at
+        As `simulator.estimate.run.losses_of` takes them.
+    """
+
+    known: Mapping[str, Setting]
+    snapshot: Snapshot
+    model: PriceModel
+    scenario: Scenario | None
+    follow: Mapping[str, str] | None
+    at: At
+
+    def __call__(self, cell: Cell, book: Book) -> EconomicBadDebt | PathLosses:
+        """Of a cell, and of its book after a response."""
+        own = self.scenario
+        if own is not None:
+            own = with_rules(own, book.tokens, self.known, apart(cell, self.known))
+        return losses_of(self.snapshot, book, self.model, own, follow=self.follow, at=self.at)
+
+
+@dataclass(frozen=True)
 class Cells:
-    """Evaluates cells, each by itself, so that they can be done in any order and by several threads.
+    """Evaluates cells, each by itself, so that they can be done in any order, by several threads or machines.
 
     Attributes
     ----------
@@ -55,19 +77,19 @@ class Cells:
     evaluate: Evaluate
     responses: Sequence[str]
 
-    def baseline(self, cell: Cell, workers: int) -> tuple[Rows, dict[str, FloatArray]]:
+    def baseline(self, cell: Cell, threads: int) -> tuple[Rows, dict[str, FloatArray]]:
         """The rows of the cell with the snapshot's own values, and its losses under each response.
 
         On so many threads, because nothing else can be done before.
         """
         losses: dict[str, FloatArray] = {}
-        return self._rows(cell, losses, workers), losses
+        return self._rows(cell, losses, threads), losses
 
     def rows(self, cell: Cell, baseline: Mapping[str, FloatArray]) -> Rows:
         """The rows of a cell; differences are from the losses of the baseline under the same response."""
         return self._rows(cell, dict(baseline))
 
-    def _rows(self, cell: Cell, baseline: dict[str, FloatArray], workers: int = 1) -> Rows:
+    def _rows(self, cell: Cell, baseline: dict[str, FloatArray], threads: int = 1) -> Rows:
         tables, after = self.books.of(cell)
         room = rooms(tables, after)
         found: Rows = {"outcomes": [], "statistics": [], "headroom": []}
@@ -75,13 +97,14 @@ class Cells:
             book = respond(name, self.books.base, after, room)
             own = {"cell": cell.number, "response": name}
             evaluation = self.evaluate(cell, book)
-            losses = self.paths.losses(evaluation, workers)
+            losses = self.paths.losses(evaluation, threads)
             if cell.number == BASELINE:
                 baseline[name] = losses
             found["outcomes"].append(own | outcome(self.books.base, book))
             found["statistics"] += [own | row for row in self._statistics(evaluation.outputs, losses, baseline[name])]
             found["headroom"] += [own | row for row in headroom(after, book, room)]
         found["warnings"] = [{"cell": cell.number} | row for row in warnings(self.books.base, after, room)]
+        found["processors"] = [{"cell": cell.number, "processor": processor()}]
         return found
 
     def _statistics(self, outputs: Sequence[str], losses: FloatArray, baseline: FloatArray) -> list[dict[str, Any]]:

@@ -64,6 +64,10 @@ class Books:
         self._snapshot, self._known = snapshot, known
         self.base = open_book(snapshot)
 
+    def __reduce__(self) -> tuple[type[Books], tuple[Snapshot, Mapping[str, Setting]]]:
+        # a book is opened anew where it is sent: it has functions, which cannot be, and is larger than its tables
+        return Books, (self._snapshot, self._known)
+
     def of(self, cell: Cell) -> tuple[Snapshot, Book]:
         """A cell's tables, and its book."""
         raws = {key: raw for key, raw in apart(cell, self._known).items() if self._known[key].protocol}

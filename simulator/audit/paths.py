@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from operator import call
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from simulator.estimate.importance import Losses
 from simulator.estimate.models.model import FloatArray
 from simulator.estimate.sampling import Experiment
 from simulator.estimate.statistics import Sample
+from simulator.scheduling import Threads, in_order
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,10 @@ class Paths:
         digest.update(self.weights.data)
         return digest.hexdigest()
 
-    def losses(self, evaluate: Losses, workers: int = 1) -> FloatArray:
+    def losses(self, evaluate: Losses, threads: int = 1) -> FloatArray:
         """What each path loses, shape (paths, outputs), on so many threads."""
-        if workers == 1:
-            return evaluate(self.prices)
-        size = -(-len(self.prices) // workers)
-        parts = [self.prices[first : first + size] for first in range(0, len(self.prices), size)]
-        with ThreadPoolExecutor(workers) as pool:
-            return np.concatenate([*pool.map(evaluate, parts)])
+        parts = np.array_split(self.prices, min(len(self.prices), threads))
+        return np.concatenate(in_order(Threads(threads).map(call, parts, evaluate)))
 
     def sample(self, losses: FloatArray) -> Sample:
         """The losses of one output, as a sample."""

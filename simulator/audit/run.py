@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,21 +12,22 @@ from chain.snapshot import Snapshot
 from chain.tables import Folder, Table, read_folder
 from protocols import compiled
 from simulator.audit.choice import Headline, frontier, laxest
-from simulator.audit.evaluate import Cells, Evaluation, Rows
-from simulator.audit.feeds import ALL, feed_settings, with_rules
-from simulator.audit.grid import Books, Cell, apart, cells
+from simulator.audit.evaluate import Cells, Evaluate, Rows
+from simulator.audit.feeds import ALL, feed_settings
+from simulator.audit.grid import BASELINE, Books, Cell, cells
 from simulator.audit.paths import draw
 from simulator.audit.responses import RESPONSES
 from simulator.audit.settings import Setting, Values, chosen, settings
 from simulator.audit.store import Store
 from simulator.audit.tables import SCHEMAS
-from simulator.book import Book, opened
+from simulator.book import opened
 from simulator.estimate.losses import At
-from simulator.estimate.models.model import PriceModel
-from simulator.estimate.run import behaving, losses_of
+from simulator.estimate.models.model import FloatArray, PriceModel
+from simulator.estimate.run import behaving
 from simulator.estimate.sampling import Experiment, Sampling
 from simulator.options import must_be_new
 from simulator.scenario import Scenario
+from simulator.scheduling import Pool, here, pool
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,6 +89,7 @@ def audit(
     budget: str | None = None,
     out: Path | str | None = None,
     workers: int | None = None,
+    scheduler: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Audit:
     """What other parameters would mean for a snapshot's bad debt, and for what borrowers can do.
@@ -112,6 +112,8 @@ def audit(
         interrupted one stopped.
     workers
         Threads; as many as there are processors if absent. The result is the same with any.
+    scheduler
+        Address of a Dask scheduler whose workers do the cells instead, all but the first; as `estimate` takes it.
     progress
         Called with cells done and to do.
 
@@ -120,6 +122,8 @@ def audit(
     InputError
         If a parameter is unknown or cannot have a value, a token has no price path, or `out` is there already or
         belongs to another audit.
+    ClusterError
+        If the scheduler cannot be reached, or its workers cannot do the work.
     """
     if out is not None:
         must_be_new(Path(out))
@@ -133,15 +137,10 @@ def audit(
         _refuse_feeds(values)
     wanted = chosen(known, values)
     headline = Headline.of(budget or HEADLINE)
-
-    def evaluate(cell: Cell, book: Book) -> Evaluation:
-        own = None if scenario is None else with_rules(scenario, book.tokens, known, apart(cell, known))
-        return losses_of(taken, book, model, own, follow=follow, at=at)
-
+    evaluate = Evaluate(known, taken, model, scenario, follow, at)
     grid = cells(known, wanted)
-    baseline = evaluate(grid[0], books.base)
+    baseline = evaluate(grid[BASELINE], books.base)
     experiment = Experiment(model, paths, seed, sampling)
-    drawn = draw(experiment, baseline)
     seen = {
         "snapshot": taken.digest,
         "follow": dict(sorted((follow or {}).items())),
@@ -149,16 +148,20 @@ def audit(
         "responses": list(rules),
     }
     store = None
-    if out is not None:
-        behaviour = None if scenario is None else scenario.digest
-        code = compiled.source_hash()
-        store = Store(Path(out), seen | {"paths": drawn.digest, "behaviour of liquidators": behaviour, "version": code})
-    found = _evaluated(Cells(books, drawn, evaluate, rules), grid, store, workers, progress)
+    with pool(workers, scheduler) as doers:
+        drawn = draw(experiment, baseline)
+        if out is not None:
+            behaviour = None if scenario is None else scenario.digest
+            made_of = {"paths": drawn.digest, "behaviour of liquidators": behaviour, "version": compiled.source_hash()}
+            store = Store(Path(out), seen | made_of)
+        work = Cells(books, drawn, evaluate, rules)
+        found = _evaluated(work, grid, store, here(workers).threads, doers, progress)
     output = str(baseline.outputs[0])
     facts = seen | {
         "origin": taken.origin,
         **experiment.facts,
         "liquidations": liquidations,
+        "processors": sorted({row["processor"] for each in found for row in each["processors"]}),
         "like": None if like is None else like.name,
         "headline": headline.text,
         "budget_usd": headline.budget_usd,
@@ -190,35 +193,36 @@ def _evaluated(
     work: Cells,
     grid: Sequence[Cell],
     store: Store | None,
-    workers: int | None,
+    threads: int,
+    doers: Pool,
     progress: Callable[[int, int], None] | None,
 ) -> list[Rows]:
-    """The rows of every cell, in order."""
-    threads = os.cpu_count() or 1 if workers is None else workers
-    if threads < 1:
-        raise InputError(f"the number of workers must be 1 or more, not {threads}")
-    kept = [None if store is None else store.read(cell) for cell in grid]
-    if None not in kept:
-        return [rows for rows in kept if rows is not None]
-    # every cell is compared with the first, whose losses are on no disk; and it compiles
-    first, losses = work.baseline(grid[0], threads)
+    """The rows of every cell, in order: of the first by threads of this process, of the others by the pool."""
+    found: dict[int, Rows] = {}
+    if store is not None:
+        found = {cell.number: rows for cell in grid if (rows := store.read(cell)) is not None}
 
-    def cell(number: int) -> Rows:
-        rows = kept[number] or (first if number == 0 else work.rows(grid[number], losses))
-        if store is not None and kept[number] is None:
-            store.write(grid[number], rows)
-        return rows
+    def keep(cell: Cell, rows: Rows) -> None:
+        if store is not None:
+            store.write(cell, rows)
+        found[cell.number] = rows
+        if progress is not None:
+            progress(len(found), len(grid))
 
-    pool = ThreadPoolExecutor(threads)
-    found: list[Rows] = []
-    try:
-        for rows in pool.map(cell, range(len(grid))):
-            found.append(rows)
-            if progress is not None:
-                progress(len(found), len(grid))
-    finally:
-        pool.shutdown(cancel_futures=True)
-    return found
+    if len(found) < len(grid):
+        # every cell is compared with the first, whose losses are on no disk; and it compiles
+        rows, losses = work.baseline(grid[BASELINE], threads)
+        if BASELINE not in found:
+            keep(grid[BASELINE], rows)
+        left = [cell for cell in grid if cell.number not in found]
+        for place, rows in doers.map(_rows, left, (work, losses)):
+            keep(left[place], rows)
+    return [found[cell.number] for cell in grid]
+
+
+def _rows(work: tuple[Cells, Mapping[str, FloatArray]], cell: Cell) -> Rows:
+    cells_of, baseline = work
+    return cells_of.rows(cell, baseline)
 
 
 def _tables(

@@ -40,6 +40,7 @@ Frozen = Annotated[bool, typer.Option("--without-liquidations", help="Of paths: 
 Seed = Annotated[int, typer.Option(min=0, help="Of the paths.")]
 Sampled = Annotated[str, typer.Option("--sampling", help="independent, antithetic, sobol or importance.")]
 At = Annotated[str, typer.Option(help="worst: at each path's worst step; end: at its last.")]
+Scheduler = Annotated[str | None, typer.Option(help="tcp://HOST:PORT of a Dask scheduler whose workers do the work.")]
 Out = Annotated[Path | None, typer.Option(help="Folder to write the run to; must not be there yet.")]
 Rpc = typer.Option(
     "--rpc", help="URL of an archive node; shown and kept nowhere.", envvar="UNWIND_RPC_URL", show_envvar=True

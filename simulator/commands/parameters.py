@@ -18,6 +18,7 @@ from simulator.commands.options import (
     Model,
     Peg,
     Sampled,
+    Scheduler,
     Seed,
     SeriesFile,
     SnapshotFolder,
@@ -61,6 +62,7 @@ def audit(
     sampling: Sampled = "independent",
     at: At = "worst",
     workers: Annotated[int | None, typer.Option(help="Threads; the result is the same with any number.")] = None,
+    scheduler: Scheduler = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder to write to; the same command goes on where it was interrupted.")
     ] = None,
@@ -81,8 +83,8 @@ def audit(
         asked = Asked(model, series, horizon, follow or (), peg or (), seed)
         found = command.run(
             snapshot, values or [], baseline, asked, paths=paths, like=like, haircut=haircut,
-            liquidations=not without_liquidations, responses=response, workers=workers, progress=part("cells"),
-            sampling=sampling, at=at, budget=budget, out=out,
+            liquidations=not without_liquidations, responses=response, workers=workers, scheduler=scheduler,
+            progress=part("cells"), sampling=sampling, at=at, budget=budget, out=out,
         )  # fmt: skip
     if as_json:
         print_json(command.as_json(found))

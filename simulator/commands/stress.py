@@ -19,6 +19,7 @@ from simulator.commands.options import (
     Out,
     Peg,
     Sampled,
+    Scheduler,
     Seed,
     Sensitivity,
     SeriesFile,
@@ -63,9 +64,7 @@ def stress(
     until: Annotated[
         str | None, typer.Option(help="es99=5%: stop once the 99 % expected shortfall is known within 5 %.")
     ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="tcp://HOST:PORT of a Dask scheduler whose workers do the paths.")
-    ] = None,
+    scheduler: Scheduler = None,
     reverse: Annotated[
         str | None, typer.Option(help="bad_debt=1e6: instead of a shock, look for the most plausible ones that do it.")
     ] = None,

@@ -23,6 +23,7 @@ from simulator.estimate.statistics import Until
 from simulator.options import mapping
 
 if TYPE_CHECKING:
+    from simulator.audit.run import Audit
     from simulator.estimate.reverse import Reverse
     from simulator.estimate.run import BadDebt
     from simulator.scenario import Scenario
@@ -229,8 +230,8 @@ def shocks(found: Reverse) -> list[dict[str, Any]]:
     return rows
 
 
-def notes(found: BadDebt) -> tuple[str, ...]:
-    """What a reader of the result must know."""
+def notes(found: BadDebt | Audit) -> tuple[str, ...]:
+    """What a reader of any figure must know."""
     own = LIQUIDATED if found.facts["liquidations"] else FROZEN
     processors = found.facts["processors"]
     if len(processors) == 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from distributed import Client
 
 import simulator.cluster as module
 from chain.errors import ClusterError, InputError, UnsupportedError
+from protocols import registry
 from simulator.cluster import connected
 from simulator.estimate import command
 from simulator.estimate.run import BadDebt, distribution
@@ -26,8 +28,9 @@ from simulator.estimate.sampling import Experiment, Sampling
 from simulator.estimate.statistics import Until
 from simulator.scheduling import pool
 from tests.simulator import plain
+from tests.simulator.audit.test_audit import BONUS, LTV, small, sold_outside
 from tests.simulator.cluster_work import BOOK, Counted, Slow, end, refuse, sleep_and_tell, twice
-from tests.simulator.command import ROOT, strict_json
+from tests.simulator.command import ROOT, files, strict_json
 from tests.simulator.estimate.test_estimate import said, series_file
 
 SETTINGS = {"PYTHONPATH": str(ROOT), "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
@@ -168,6 +171,48 @@ def test_what_items_share_is_unpickled_once_by_a_worker_and_forgotten_when_the_c
             time.sleep(0.05)
 
 
+@pytest.mark.parametrize("liquidations", [False, True])
+def test_an_audit_gives_the_same_bytes_and_goes_on_here_where_it_was_interrupted_there(
+    cluster: Processes, tmp_path: Path, liquidations: bool
+) -> None:
+    values: dict[str, object] = {LTV: "0.6:0.75:0.05", **({"oracles.delay_s": "0,3600"} if liquidations else {})}
+    how: dict[str, Any] = {"liquidations": liquidations, "like": sold_outside() if liquidations else None}
+    small(values, 64, out=tmp_path / "here", workers=2, **how)
+    small(values, 64, out=tmp_path / "there", scheduler=cluster.address, **how)
+    assert files(tmp_path / "there") == files(tmp_path / "here")
+
+    def stop(done: int, total: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        small(values, 64, out=tmp_path / "both", scheduler=cluster.address, progress=stop, **how)
+    assert len(files(tmp_path / "both.unfinished")) == 1 + 3
+    small(values, 64, out=tmp_path / "both", **how)
+    assert files(tmp_path / "both") == files(tmp_path / "here")
+
+
+def test_a_worker_that_is_killed_during_an_audit_changes_nothing_but_the_time(tmp_path: Path) -> None:
+    values: dict[str, object] = {LTV: "0.5:0.79:0.01", BONUS: "1.04,1.06"}
+    seen: list[tuple[int, int]] = []
+    with processes(tmp_path, 2) as cluster:
+
+        def watch(done: int, total: int) -> None:
+            seen.append((done, total))
+            if done == 4:
+                cluster.kill_worker(0)
+
+        hurt = small(values, 128, responses=["static"], scheduler=cluster.address, progress=watch)
+    assert seen == [(done, 61) for done in range(1, 62)]
+    assert hurt.digest == small(values, 128, responses=["static"]).digest
+
+
+def test_every_parameter_can_be_sent() -> None:
+    for protocol in registry.names("lending"):
+        parameters = registry.parameters(protocol)
+        assert len(pickle.loads(pickle.dumps(parameters))) == len(parameters)
+
+
 def held(dask_worker: Any) -> list[str]:
     return list(dask_worker.plugins)
 
@@ -257,6 +302,20 @@ def test_the_command_runs_on_a_cluster_and_says_in_one_line_that_there_is_none(
     plain.aave({"a": (1_400_000.0, 1_000_000.0), "b": (90_000.0, 70_000.0)}, bonus=1.05).write(tmp_path / "book")
     series_file(tmp_path)
     monkeypatch.chdir(tmp_path)
+    audited = (
+        "audit",
+        "book",
+        "--baseline",
+        "--series",
+        "prices.csv",
+        "--follow",
+        "OWED=USD",
+        "--without-liquidations",
+    )
+    audited_cell = (*audited, "--paths", "64", "--set", f"{LTV}=0.7", "--json")
+    here, there = (said(capsys, monkeypatch, *audited_cell, *to) for to in ((), ("--scheduler", cluster.address)))
+    assert there == here
+    assert here[0] == 0
     options = ("stress", "book", "--paths", "512", "--series", "prices.csv", "--model", "gbm", "--follow", "OWED=USD")
     for how in (("--haircut", "0.01"), ("--without-liquidations",)):
         here = said(capsys, monkeypatch, *options, *how, "--json")
@@ -272,3 +331,6 @@ def test_the_command_runs_on_a_cluster_and_says_in_one_line_that_there_is_none(
         assert (code, out) == (2, "")
         assert errors.startswith(message)
         assert errors.count("\n") == 1
+        nowhere = ("--scheduler", wrong, "--out", "result")
+        assert said(capsys, monkeypatch, *audited_cell, *nowhere) == (2, "", errors)
+        assert not list(tmp_path.glob("result*"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 
 from chain.snapshot import Snapshot
 from chain.tables import Table
@@ -36,20 +37,16 @@ def _of_asset(snapshot: Snapshot, table: Table) -> list[str]:
     return [f"{hub}/{called.get(token, token)}#{number}" for hub, token, number in zip(*columns, strict=True)]
 
 
-def _of_hub(shares: str) -> Callable[[Snapshot, Table], list[float]]:
+def _of_hub(shares: str, snapshot: Snapshot, table: Table) -> list[float]:
     """The spoke's share of all shares of its hub's asset: caps are the spoke's own, cash and loans the hub's."""
-
-    def part(snapshot: Snapshot, table: Table) -> list[float]:
-        assets = snapshot.tables[ASSETS.name]
-        keys = zip(assets.texts("hub"), assets.ints("asset_id"), strict=True)
-        total = dict(zip(keys, assets.ints(shares), strict=True))
-        rows = zip(table.texts("hub"), table.ints("asset_id"), table.ints(shares), strict=True)
-        return [own / (total[hub, asset] or 1) for hub, asset, own in rows]
-
-    return part
+    assets = snapshot.tables[ASSETS.name]
+    keys = zip(assets.texts("hub"), assets.ints("asset_id"), strict=True)
+    total = dict(zip(keys, assets.ints(shares), strict=True))
+    rows = zip(table.texts("hub"), table.ints("asset_id"), table.ints(shares), strict=True)
+    return [own / (total[hub, asset] or 1) for hub, asset, own in rows]
 
 
-_ADDED, _DRAWN = _of_hub("added_shares"), _of_hub("drawn_shares")
+_ADDED, _DRAWN = partial(_of_hub, "added_shares"), partial(_of_hub, "drawn_shares")
 
 PARAMETERS = (
     Parameter("target_health_factor", SPOKES, "target_health_wad", WAD, least=1.0, most=1e4, subject=of_market),
