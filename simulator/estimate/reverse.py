@@ -15,12 +15,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from operator import call
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from chain.errors import InputError
 from chain.snapshot import Snapshot
@@ -29,22 +27,20 @@ from simulator.estimate.importance import Losses
 from simulator.estimate.losses import EconomicBadDebt
 from simulator.estimate.models.draws import Independent
 from simulator.estimate.models.model import FloatArray, IntArray, PriceModel, root
-from simulator.scheduling import Pool, in_order, pool
+from simulator.estimate.rays import SCAN, Rays, bearers
+from simulator.scheduling import pool
 
 if TYPE_CHECKING:
     import pandas as pd
 
-BoolArray = npt.NDArray[np.bool_]
-LARGEST_LOG = math.log(1_000.0)
-"""No price falls or rises further than to a thousandth, or by a factor of a thousand."""
 KIND = 0.9
 """Cosine of two shocks' directions, in units of standard deviation, below which they differ in kind."""
 _ONE = 0.995
 """Cosine above which two searches have come to the same point."""
 _MOST = 5
 _RANDOM_RAYS, _PAIRED, _REFINED = 256, 12, 24
-_SCAN, _BISECTIONS, _ROUNDS = 64, 22, 40
-_ALL = 3 * _SCAN + _ROUNDS
+_ROUNDS = 40
+_ALL = 3 * SCAN + _ROUNDS
 """Rounds: the first rays, the pairs, the points that are left, and what brings those nearer."""
 _BLENDS = (1.0, 0.5, 0.25, 0.1)
 """Of the way from a ray to the gradient."""
@@ -240,8 +236,9 @@ def most_plausible(
     if not target_usd > 0.0 or not math.isfinite(target_usd):
         raise InputError(f"the damage must be a number of dollars above 0, not {target_usd:g}")
     lower = root(np.atleast_2d(np.cov(moves, rowvar=False)), "the moves over the horizon")
+    told = None if progress is None else lambda done: progress(done, _ALL)
     with pool(workers) as doers:
-        search = _Search(losses, lower, target_usd, doers, np.random.default_rng(seed), progress)
+        search = _Search(losses, lower, target_usd, doers, told, rng=np.random.default_rng(seed))
         before = search.losses_at(np.zeros((1, len(assets))))[0, 0]
         if before >= target_usd:
             raise InputError(f"bad debt is {before:,.0f} USD before any shock; ask for more than that")
@@ -278,7 +275,7 @@ def described(assets: Sequence[str], moves: FloatArray, most: int = 8) -> str:
 
 def _kinds(rays: FloatArray, radii: FloatArray, losses: FloatArray, most: int) -> IntArray:
     """The nearest points, each of another kind than all that are nearer, at most so many."""
-    bears = _bears(losses)
+    bears = bearers(losses)
     kept: list[int] = []
     for i in np.argsort(radii, kind="stable"):
         if len(kept) < most and all(rays[i] @ rays[j] < KIND or bears[i] != bears[j] for j in kept):
@@ -286,54 +283,16 @@ def _kinds(rays: FloatArray, radii: FloatArray, losses: FloatArray, most: int) -
     return np.array(kept, dtype=np.int64)
 
 
-@dataclass
-class _Search:
-    """A search for near points; rays and points are in units of standard deviation, uncorrelated.
+@dataclass(kw_only=True)
+class _Search(Rays):
+    """A search for near points; with the root of the covariance as `lower`, rays and points are in units of standard
+    deviation, uncorrelated."""
 
-    Attributes
-    ----------
-    lower
-        Root of the covariance: a point is a shock once this is applied to it.
-    most, most_at
-        The largest damage of all points looked at, and where.
-    """
-
-    losses: Losses
-    lower: FloatArray
-    target_usd: float
-    doers: Pool
     rng: np.random.Generator
-    progress: Callable[[int, int], None] | None
-    most: float = 0.0
-    rounds: int = 0
-
-    def __post_init__(self) -> None:
-        self.most_at = np.zeros(len(self.lower))
-
-    def losses_at(self, points: FloatArray) -> FloatArray:
-        """Shape (points, outputs)."""
-        prices = np.ones((len(points), 2, points.shape[1]))
-        prices[:, 1] = np.exp(points @ self.lower.T)
-        parts = np.array_split(prices, min(len(prices), self.doers.threads))
-        return np.concatenate(in_order(self.doers.map(call, parts, self.losses)))
 
     def damage(self, points: FloatArray) -> FloatArray:
         """Shape (points,)."""
         return self.remembered(points)[:, 0]
-
-    def hit(self, points: FloatArray, bears: IntArray | None = None) -> BoolArray:
-        """Whether points do the damage, and the market that is to bear most of it does; shape (points,)."""
-        found = self.remembered(points)
-        does = found[:, 0] >= self.target_usd
-        return does if bears is None else does & (_bears(found) == bears)
-
-    def remembered(self, points: FloatArray) -> FloatArray:
-        """Losses, of which the largest is kept; shape (points, outputs)."""
-        found = self.losses_at(points)
-        if found[:, 0].max() > self.most:
-            largest = int(found[:, 0].argmax())
-            self.most, self.most_at = float(found[largest, 0]), points[largest]
-        return found
 
     def starts(self) -> tuple[FloatArray, FloatArray]:
         """Rays that reach the damage, and how far; infinity where one does not."""
@@ -357,49 +316,13 @@ class _Search:
         second = _unit(np.array(pairs))
         return np.concatenate([first, second]), np.concatenate([radii, self.reach(second)])
 
-    def reach(self, rays: FloatArray, end: FloatArray | None = None, bears: IntArray | None = None) -> FloatArray:
-        """Distance along each ray of the first point that does the damage; infinity if there is none.
-
-        Parameters
-        ----------
-        rays
-            Shape (rays, assets).
-        end
-            Where to stop, by ray; where a price gets to `LARGEST_LOG` if absent.
-        bears
-            The market that is to bear most of it, by ray; any if absent.
-        """
-        if end is None:
-            end = LARGEST_LOG / np.maximum(np.abs(rays @ self.lower.T).max(axis=1), 1e-300)
-        short, far = np.zeros(len(rays)), np.full(len(rays), np.inf)
-        left = np.arange(len(rays))
-        for step in range(1, _SCAN + 1):
-            self.tell()
-            if len(left):
-                at = end[left] * (step / _SCAN) ** 2
-                hit = self.hit(at[:, None] * rays[left], None if bears is None else bears[left])
-                far[left[hit]] = at[hit]
-                short[left[~hit]] = at[~hit]
-                left = left[~hit]
-        there = np.flatnonzero(np.isfinite(far))
-        far[there] = self.halved(rays[there], short[there], far[there], None if bears is None else bears[there])
-        return far
-
-    def halved(self, rays: FloatArray, short: FloatArray, far: FloatArray, bears: IntArray | None = None) -> FloatArray:
-        """A point between one that does not do the damage and one that does, and that does it just so."""
-        for _ in range(_BISECTIONS if len(rays) else 0):
-            middle = (short + far) / 2.0
-            hit = self.hit(middle[:, None] * rays, bears)
-            short, far = np.where(hit, short, middle), np.where(hit, middle, far)
-        return far
-
     def refined(self, rays: FloatArray, radii: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The nearest points near some of each kind that do the damage; see `most_plausible`."""
         there = np.isfinite(radii)
         rays, radii = rays[there], radii[there]
         found = self.losses_at(radii[:, None] * rays)
         picked = _kinds(rays, radii, found, _REFINED)
-        rays, radii, bears, spread = rays[picked], radii[picked], _bears(found[picked]), np.full(len(picked), _SPREAD)
+        rays, radii, bears, spread = rays[picked], radii[picked], bearers(found[picked]), np.full(len(picked), _SPREAD)
         for _ in range(_ROUNDS):
             self.tell()
             moving = np.flatnonzero(spread > 1e-4)
@@ -409,7 +332,7 @@ class _Search:
             count, each, assets = tries.shape
             nearer = radii[moving] * (1.0 - 1e-6)
             found = self.remembered((nearer[:, None, None] * tries).reshape(-1, assets))
-            same = _bears(found).reshape(count, each) == bears[moving, None]
+            same = bearers(found).reshape(count, each) == bears[moving, None]
             damage = np.where(same, found[:, 0].reshape(count, each), -np.inf)
             best = damage.argmax(axis=1)
             hit = damage[np.arange(count), best] >= self.target_usd
@@ -432,17 +355,6 @@ class _Search:
         toward = [rays + blend * (gradient - rays) for blend in _BLENDS]
         noise = self.rng.standard_normal((_TRIES, count, assets)) * (spread / math.sqrt(assets))[:, None]
         return _unit(np.stack([*toward, *(rays + each for each in noise)], axis=1))
-
-    def tell(self) -> None:
-        """One more round is done."""
-        self.rounds += 1
-        if self.progress is not None:
-            self.progress(self.rounds, _ALL)
-
-
-def _bears(losses: FloatArray) -> IntArray:
-    """Which market bears most, by point; 0 if there are none but all together."""
-    return losses[:, 1:].argmax(axis=1) if losses.shape[1] > 1 else np.zeros(len(losses), dtype=np.int64)
 
 
 def _unit(rays: FloatArray) -> FloatArray:
