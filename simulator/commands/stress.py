@@ -81,7 +81,10 @@ def stress(
 
         with progress_bars() as part:
             asked = command.Asked(model, series, horizon, follow or (), peg or (), seed)
-            shocks = command.run_reverse(snapshot, reverse, asked, workers=workers, progress=part("rounds"))
+            shocks = command.run_reverse(
+                snapshot, reverse, asked, like=like, haircut=haircut, liquidations=not without_liquidations,
+                workers=workers, progress=part("rounds"),
+            )  # fmt: skip
         _show_reverse(shocks, as_json)
         return
     if paths is not None:
@@ -141,10 +144,10 @@ def _show_reverse(found: Reverse, as_json: bool) -> None:
     from simulator.estimate import command
 
     if as_json:
-        facts = {**found.facts, "target_usd": found.target_usd, "notes": command.REVERSE_NOTES}
+        facts = {**found.facts, "target_usd": found.target_usd, "notes": command.reverse_notes(found)}
         print_json({**facts, "shocks": found.records()})
         return
-    for note in command.REVERSE_NOTES:
+    for note in command.reverse_notes(found):
         print(f"note: {note}")
     hours = found.facts["steps"] * found.facts["step_s"] / 3600.0
     title = f"most plausible shocks over {hours:g} h with {found.target_usd:,.0f} USD of bad debt, each of another kind"

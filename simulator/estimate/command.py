@@ -42,10 +42,15 @@ LIQUIDATED = (
 )
 FROZEN = (f"{_BAD_DEBT}; nobody liquidates before, no interest, no price impact",)
 REVERSE_NOTES = (
-    "economic bad debt if nobody liquidates before, at the end of the shock; no interest, no price impact",
+    "bad debt: economic, if nobody liquidates before, at the end of the shock; no interest, no price impact",
     "distance: standard deviations from no move, by the covariance of the model's moves over the horizon (Mahalanobis)",
     "chances: that a move goes at least as far in the shock's direction, if moves were normal, and of those drawn from "
     "the model; the chance of such damage in any way is what --paths estimates",
+)
+REVERSE_LIQUIDATED = (
+    "with liquidators: bad debt as --paths has it at the end, if prices take the horizon to get to the shock, each by "
+    "the same share in every step",
+    "takes: the smallest multiple of the shock, in logarithms, that does the damage then; another shock may be nearer",
 )
 _TOKENS = "TOKEN=ASSET, such as wstETH=WETH, or TOKEN=USD"
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -193,7 +198,16 @@ def run(
     )
 
 
-def run_reverse(snapshot: Path, damage: str, asked: Asked, **options: Any) -> Reverse:
+def run_reverse(
+    snapshot: Path,
+    damage: str,
+    asked: Asked,
+    *,
+    like: str | None,
+    haircut: float | None,
+    liquidations: bool,
+    **options: Any,
+) -> Reverse:
     """What `unwind stress --reverse` asks for; `options` as `reverse.reverse_stress` takes them.
 
     Raises
@@ -204,8 +218,16 @@ def run_reverse(snapshot: Path, damage: str, asked: Asked, **options: Any) -> Re
     from simulator.estimate.reverse import reverse_stress
 
     target = damage_usd(damage)
-    model = asked.fitted("--reverse takes what is plausible")
-    return reverse_stress(snapshot, model, target, seed=asked.seed, follow=asked.followed, **options)
+    return reverse_stress(
+        snapshot,
+        asked.fitted("--reverse takes what is plausible"),
+        target,
+        seed=asked.seed,
+        follow=asked.followed,
+        liquidations=liquidations,
+        like=behaving(like, haircut, liquidations),
+        **options,
+    )
 
 
 def shocks(found: Reverse) -> list[dict[str, Any]]:
@@ -215,19 +237,29 @@ def shocks(found: Reverse) -> list[dict[str, Any]]:
     rows = []
     for shock in found.shocks:
         markets = sorted(zip(shock.losses_usd[1:], found.outputs[1:], strict=True), reverse=True)
-        rows.append(
-            {
-                "distance": float(shock.distance),
-                "chance_if_normal": f"{shock.normal_chance:.2g}",
-                "chance_in_the_model": f"{shock.model_chance:.2g}"
-                if shock.model_chance
-                else f"< {1 / found.drawn:.1g}",
-                "bad_debt_usd": float(shock.losses_usd[0]),
-                "shock": described(found.assets, shock.moves),
-                "who_loses": ", ".join(f"{name} {loss:,.0f}" for loss, name in markets if loss > 0.0),
-            }
-        )
+        row = {
+            "distance": float(shock.distance),
+            "chance_if_normal": f"{shock.normal_chance:.2g}",
+            "chance_in_the_model": f"{shock.model_chance:.2g}" if shock.model_chance else f"< {1 / found.drawn:.1g}",
+            "shock": described(found.assets, shock.moves),
+            "bad_debt_usd": float(shock.losses_usd[0]),
+            "who_loses": ", ".join(f"{name} {loss:,.0f}" for loss, name in markets if loss > 0.0),
+        }
+        if (acting := shock.liquidated) is not None:
+            moves = acting.moves(shock.moves)
+            row["with_liquidators_usd"] = float(acting.losses_usd[0])
+            row["with_liquidators_takes"] = (
+                f"none up to {acting.furthest:.3g} times"
+                if moves is None
+                else f"{acting.multiple:.3g} times: {described(found.assets, moves)}"
+            )
+        rows.append(row)
     return rows
+
+
+def reverse_notes(found: Reverse) -> tuple[str, ...]:
+    """What a reader of shocks must know."""
+    return REVERSE_NOTES + (REVERSE_LIQUIDATED if found.facts["liquidations"] else ())
 
 
 def notes(found: BadDebt | Audit) -> tuple[str, ...]:

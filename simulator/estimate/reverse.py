@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,14 +24,18 @@ from chain.errors import InputError
 from chain.snapshot import Snapshot
 from simulator.estimate.drawn import Source
 from simulator.estimate.importance import Losses
+from simulator.estimate.liquidated import Liquidated, liquidated
 from simulator.estimate.losses import EconomicBadDebt
 from simulator.estimate.models.draws import Independent
 from simulator.estimate.models.model import FloatArray, IntArray, PriceModel, root
 from simulator.estimate.rays import SCAN, Rays, bearers
-from simulator.scheduling import pool
+from simulator.estimate.run import behaving, losses_of
+from simulator.scheduling import here, pool
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from simulator.scenario import Scenario
 
 KIND = 0.9
 """Cosine of two shocks' directions, in units of standard deviation, below which they differ in kind."""
@@ -67,6 +71,8 @@ class Shock:
         The same of the model: share of the moves drawn from it.
     losses_usd
         Shape (outputs,).
+    liquidated
+        The same if liquidators act on the way, where that was asked for.
     """
 
     moves: FloatArray
@@ -74,6 +80,7 @@ class Shock:
     normal_chance: float
     model_chance: float
     losses_usd: FloatArray
+    liquidated: Liquidated | None = None
 
 
 @dataclass(frozen=True)
@@ -104,28 +111,44 @@ class Reverse:
         return int(self.facts["moves"])
 
     def records(self) -> list[dict[str, Any]]:
-        """The shocks as JSON values: `Shock`'s fields, moves by asset and losses by output."""
+        """The shocks as JSON values: `Shock`'s fields, moves by asset and losses by output. No multiple is null, and so
+        is all that was not asked for."""
         return [
             {
                 "distance": shock.distance,
                 "normal_chance": shock.normal_chance,
                 "model_chance": shock.model_chance,
                 "moves": dict(zip(self.assets, shock.moves.tolist(), strict=True)),
-                "losses_usd": dict(zip(self.outputs, shock.losses_usd.tolist(), strict=True)),
+                "losses_usd": self._by_output(shock.losses_usd),
+                "liquidated": None if shock.liquidated is None else self._record(shock.liquidated),
             }
             for shock in self.shocks
         ]
 
+    def _record(self, found: Liquidated) -> dict[str, Any]:
+        return {
+            "losses_usd": self._by_output(found.losses_usd),
+            "multiple": found.multiple if math.isfinite(found.multiple) else None,
+            "furthest": found.furthest,
+        }
+
+    def _by_output(self, losses: FloatArray) -> dict[str, float]:
+        return dict(zip(self.outputs, losses.tolist(), strict=True))
+
     def frame(self) -> pd.DataFrame:
-        """One row a shock: distance, chances, the move of each asset, the loss of each output."""
+        """One row a shock: distance, chances, the move of each asset, the loss of each output; and where that was asked
+        for the multiple and the loss of each output with liquidators."""
         import pandas as pd
 
-        rows = [
-            {name: value for name, value in each.items() if name not in ("moves", "losses_usd")}
-            | {f"move {asset}": move for asset, move in each["moves"].items()}
-            | {f"loss_usd {output}": loss for output, loss in each["losses_usd"].items()}
-            for each in self.records()
-        ]
+        rows = []
+        for each in self.records():
+            row = {name: each[name] for name in ("distance", "normal_chance", "model_chance")}
+            row |= {f"move {asset}": move for asset, move in each["moves"].items()}
+            row |= {f"loss_usd {output}": loss for output, loss in each["losses_usd"].items()}
+            if (acting := each["liquidated"]) is not None:
+                row |= {"liquidated multiple": acting["multiple"], "liquidated furthest": acting["furthest"]}
+                row |= {f"liquidated loss_usd {output}": loss for output, loss in acting["losses_usd"].items()}
+            rows.append(row)
         return pd.DataFrame(rows)
 
 
@@ -135,6 +158,8 @@ def reverse_stress(
     target_usd: float,
     *,
     follow: Mapping[str, str] | None = None,
+    liquidations: bool = True,
+    like: Scenario | None = None,
     seed: int = 0,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -151,6 +176,11 @@ def reverse_stress(
         Bad debt of all markets together, if nobody liquidates before.
     follow
         As `losses.EconomicBadDebt.of` takes it.
+    liquidations
+        Whether to run each shock that is found with liquidators who act on the way, and look how many times as large it
+        must be to do the damage then (`liquidated`). What is found is the same.
+    like
+        The scenario whose oracles, liquidators and venues are taken; defaults otherwise.
     seed
         Of the moves that are drawn from the model, and of the directions in which the search begins.
     workers
@@ -161,15 +191,41 @@ def reverse_stress(
     Raises
     ------
     InputError
-        If a token has no price path, or no shock that was looked at does the damage, or the book has it already.
+        If a token has no price path, or no shock that was looked at does the damage, or the book has it already, or
+        liquidators could sell nowhere.
+    UnsupportedError
+        If the scenario has what random paths cannot.
     """
     from simulator.book import open_book, opened
 
-    losses = EconomicBadDebt.of(open_book(opened(snapshot)), model.assets, follow=follow, at="end")
+    taken = opened(snapshot)
+    book = open_book(taken)
+    losses = EconomicBadDebt.of(book, model.assets, follow=follow, at="end")
+    acting = None
+    if liquidations:
+        acting = losses_of(taken, book, model, behaving(model, like), follow=follow, at="end")
+    total = _ALL + (SCAN if liquidations else 0)
+
+    def tell(done: int, _: int) -> None:
+        if progress is not None:
+            progress(done, total)
+
     moves = horizon_moves(model, seed)
     found = most_plausible(
-        losses, losses.outputs, model.assets, moves, target_usd, seed=seed, workers=workers, progress=progress
+        losses, losses.outputs, model.assets, moves, target_usd, seed=seed, workers=workers, progress=tell
     )
+    shocks = found.shocks
+    if acting is not None:
+        each = liquidated(
+            acting,
+            np.array([shock.moves for shock in shocks]),
+            len(losses.outputs),
+            target_usd,
+            model.steps,
+            here(workers),
+            lambda done: tell(_ALL + done, total),
+        )
+        shocks = tuple(replace(shock, liquidated=one) for shock, one in zip(shocks, each, strict=True))
     facts = {
         "model": type(model).__name__,
         "steps": model.steps,
@@ -177,8 +233,10 @@ def reverse_stress(
         "moves": len(moves),
         "seed": seed,
         "follow": dict(follow or {}),
+        "liquidations": liquidations,
+        "like": None if like is None else like.name,
     }
-    return Reverse(found.assets, found.outputs, found.target_usd, found.shocks, facts)
+    return replace(found, shocks=shocks, facts=facts)
 
 
 def horizon_moves(model: PriceModel, seed: int) -> FloatArray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -201,9 +202,10 @@ def test_the_moves_of_a_model_are_those_of_its_paths_at_the_end() -> None:
 def test_any_number_of_workers_finds_the_same_and_progress_reaches_the_end() -> None:
     model = GBM(ASSETS, 24, 3600.0, np.array([[1e-4, 5e-5], [5e-5, 8e-5]]))
     seen: list[tuple[int, int]] = []
-    one = reverse_stress(two_regions(), model, 5_000.0, follow=STILL, workers=1)
+    frozen: dict[str, Any] = {"follow": STILL, "liquidations": False}
+    one = reverse_stress(two_regions(), model, 5_000.0, **frozen, workers=1)
     two = reverse_stress(
-        two_regions(), model, 5_000.0, follow=STILL, workers=3, progress=lambda done, total: seen.append((done, total))
+        two_regions(), model, 5_000.0, **frozen, workers=3, progress=lambda done, total: seen.append((done, total))
     )
     assert one.records() == two.records()
     assert seen == sorted(seen)
@@ -215,7 +217,8 @@ def test_any_number_of_workers_finds_the_same_and_progress_reaches_the_end() -> 
 
 def test_heavy_tails_make_the_same_distance_more_likely_than_normal() -> None:
     heavy = GroupedT(("COL",), 1, 86_400.0, np.eye(1), np.array([0.05]), np.array([3.0]))
-    found = reverse_stress(plain.aave({"a": (140.0, 100.0)}, bonus=1.05), heavy, 1.0, follow={"OWED": "USD"})
+    book = plain.aave({"a": (140.0, 100.0)}, bonus=1.05)
+    found = reverse_stress(book, heavy, 1.0, follow={"OWED": "USD"}, liquidations=False)
     assert found.shocks[0].model_chance > 10.0 * found.shocks[0].normal_chance > 0.0
 
 
@@ -257,7 +260,8 @@ def test_the_command_prints_a_table_or_json_and_refuses_what_it_cannot_do(
     plain.aave({"a": (1_400_000.0, 1_000_000.0)}, bonus=1.05).write(tmp_path / "book")
     series_file(tmp_path)
     monkeypatch.chdir(tmp_path)
-    options = ("stress", "book", "--series", "prices.csv", "--model", "gbm", "--follow", "OWED=USD")
+    model = ("stress", "book", "--series", "prices.csv", "--model", "gbm", "--follow", "OWED=USD")
+    options = (*model, "--without-liquidations")
     code, out, errors = said(capsys, monkeypatch, *options, "--reverse", "bad_debt=2e5", "--json")
     assert (code, errors) == (0, "")
     printed = strict_json(out)
@@ -265,6 +269,7 @@ def test_the_command_prints_a_table_or_json_and_refuses_what_it_cannot_do(
     assert shock["moves"]["COL"] == pytest.approx(800_000.0 * 1.05 / 1_400_000.0 - 1.0, abs=1e-4)
     assert list(shock["losses_usd"]) == ["all markets", "pool"]
     assert (printed["target_usd"], printed["model"], len(printed["notes"])) == (2e5, "GBM", 3)
+    assert (printed["liquidations"], shock["liquidated"]) == (False, None)
     code, out, errors = said(capsys, monkeypatch, *options, "--reverse", "bad_debt=2e5")
     assert (code, errors) == (0, "")
     assert "most plausible shocks over 24 h with 200,000 USD of bad debt" in out
@@ -274,11 +279,15 @@ def test_the_command_prints_a_table_or_json_and_refuses_what_it_cannot_do(
         (("--reverse", "bad_debt=2e9"), "the most is 998,"),
         (("--reverse", "2e5"), "write bad_debt=1e6"),
         (("--reverse", "bad_debt=2e5", "--paths", "100"), "--reverse goes with none of"),
+        (("--reverse", "bad_debt=2e5", "--haircut", "0.01"), "goes with neither --like nor --haircut"),
         (("--reverse", "bad_debt=2e5", "--shock", "COL=-10%"), "--reverse goes with none of"),
     ]:
         code, out, errors = said(capsys, monkeypatch, *options, *wrong)
         assert (code, out) == (2, "")
         assert message in errors
+    code, out, errors = said(capsys, monkeypatch, *model, "--reverse", "bad_debt=2e5")
+    assert (code, out) == (2, "")
+    assert "the snapshot has no pools in which collateral could be sold" in errors
     code, out, errors = said(capsys, monkeypatch, "stress", "book", "--reverse", "bad_debt=2e5")
     assert (code, out) == (2, "")
     assert "give --series FILE" in errors
