@@ -18,6 +18,9 @@ from simulator.estimate.models.model import FloatArray
 from simulator.estimate.rays import Rays
 from simulator.scheduling import Pool
 
+_HALVINGS = 12
+"""To 8e-6 of the furthest multiple or better; a path with liquidators costs much more than a shock without."""
+
 
 @dataclass(frozen=True)
 class Liquidated:
@@ -77,6 +80,6 @@ def liquidated(
     with the multiple: a stretch that is thinner than a step can be missed.
     """
     rays = np.log1p(shocks)
-    search = Rays(losses, np.eye(shocks.shape[1]), target_usd, doers, progress, steps)
+    search = Rays(losses, np.eye(shocks.shape[1]), target_usd, doers, progress, steps, _HALVINGS)
     found, multiples, ends = search.losses_at(rays), search.reach(rays), search.ends(rays)
     return [Liquidated(found[i, :outputs], float(multiples[i]), float(ends[i])) for i in range(len(shocks))]

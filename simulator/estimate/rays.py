@@ -19,7 +19,6 @@ LARGEST_LOG = math.log(1_000.0)
 """No price falls or rises further than to a thousandth, or by a factor of a thousand."""
 SCAN = 64
 """Points at which a ray is looked at, and rounds that this takes."""
-_BISECTIONS = 22
 
 
 @dataclass
@@ -41,6 +40,8 @@ class Rays:
         Called with rounds done.
     steps
         In which prices get to a shock, each moving by the same share in every step.
+    halvings
+        Of the last step of a ray: how exactly the point is found.
     rounds
         That are done.
     most, most_at
@@ -53,6 +54,7 @@ class Rays:
     doers: Pool
     progress: Callable[[int], None] | None = None
     steps: int = 1
+    halvings: int = 22
     rounds: int = 0
     most: float = 0.0
 
@@ -114,7 +116,7 @@ class Rays:
 
     def halved(self, rays: FloatArray, short: FloatArray, far: FloatArray, bears: IntArray | None = None) -> FloatArray:
         """A point between one that does not do the damage and one that does, and that does it just so."""
-        for _ in range(_BISECTIONS if len(rays) else 0):
+        for _ in range(self.halvings if len(rays) else 0):
             middle = (short + far) / 2.0
             hit = self.hit(middle[:, None] * rays, bears)
             short, far = np.where(hit, short, middle), np.where(hit, middle, far)

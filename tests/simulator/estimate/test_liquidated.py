@@ -44,7 +44,7 @@ def test_prices_get_to_a_shock_by_the_same_share_in_every_step_and_its_multiple_
     one, other = at_once(largest_fall, (-0.4, 0.1), (-0.2, 0.0), target=50_000.0)
     for found, move in ((one, -0.4), (other, -0.2)):
         assert found.losses_usd == pytest.approx([1e6 * (1.0 - (1.0 + move) ** (1.0 / STEPS))])
-        assert found.multiple == pytest.approx(STEPS * math.log(0.95) / math.log1p(move), rel=1e-6)
+        assert found.multiple == pytest.approx(STEPS * math.log(0.95) / math.log1p(move), rel=1e-4)
         # a price falls to a thousandth there
         assert found.furthest == pytest.approx(math.log(1e-3) / math.log1p(move))
     moves = one.moves(np.array([-0.4, 0.1]))
@@ -63,7 +63,7 @@ def test_the_smallest_multiple_counts_where_a_larger_shock_does_less() -> None:
         return np.where(low, 2.0, 0.0)
 
     (found,) = at_once(between, (-0.4,), target=1.0)
-    assert found.multiple == pytest.approx(math.log(0.5) / math.log(0.6), rel=1e-6)
+    assert found.multiple == pytest.approx(math.log(0.5) / math.log(0.6), rel=1e-4)
 
 
 # --- liquidators --------------------------------------------------------------------------------------------------
@@ -105,7 +105,7 @@ def test_liquidators_who_hear_nothing_change_nothing() -> None:
     assert shock.liquidated is not None
     # accounts owe interest besides
     assert shock.liquidated.losses_usd == pytest.approx(shock.losses_usd, rel=1e-6)
-    assert shock.liquidated.multiple == pytest.approx(1.0, rel=1e-6)
+    assert shock.liquidated.multiple == pytest.approx(1.0, rel=1e-4)
     row = found.frame().iloc[0]
     assert row["liquidated multiple"] == shock.liquidated.multiple
     assert row["liquidated loss_usd all markets"] == shock.liquidated.losses_usd[0]
