@@ -30,7 +30,7 @@ _PATHS = {"lending": protocols.lending.__path__, "amm": protocols.amm.__path__, 
 def names(family: Family) -> list[str]:
     """Folders of a family that can lie in a snapshot, in alphabetical order."""
     folders = [module.name for module in pkgutil.iter_modules(_PATHS[family]) if module.ispkg]
-    return sorted(name for name in folders if find_spec(f"protocols.{family}.{name}.tables") is not None)
+    return sorted(name for name in folders if has_part(family, name, "tables"))
 
 
 def part(family: Family, protocol: str, name: str) -> ModuleType:
@@ -38,6 +38,11 @@ def part(family: Family, protocol: str, name: str) -> ModuleType:
     if protocol not in names(family):
         raise UnsupportedError(f"no {family} protocol {protocol!r} is modelled; there are {', '.join(names(family))}")
     return import_module(f"protocols.{family}.{protocol}.{name}")
+
+
+def has_part(family: Family, protocol: str, name: str) -> bool:
+    """Whether a protocol that is there has a module of that name in its folder; not every one has each."""
+    return find_spec(f"protocols.{family}.{protocol}.{name}") is not None
 
 
 def schemas() -> list[Schema]:
@@ -48,8 +53,8 @@ def schemas() -> list[Schema]:
 
 def parameters(protocol: str) -> tuple[Parameter, ...]:
     """What the governance of a lending protocol sets; nothing where its folder does not say."""
-    tables = part("lending", protocol, "tables")
-    if find_spec(f"{tables.__package__}.parameters") is None:
+    part("lending", protocol, "tables")
+    if not has_part("lending", protocol, "parameters"):
         return ()
     found: tuple[Parameter, ...] = part("lending", protocol, "parameters").PARAMETERS
     return found

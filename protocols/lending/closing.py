@@ -1,85 +1,75 @@
 """What may be repaid of an account and what is received for it, in every protocol, as one function that compiles.
 
 Loops over many accounts and paths call :func:`closing` with the code and the numbers that a market gives
-(``closing_terms`` of :mod:`protocols.lending.interface`), and need not know any protocol. Each rule is in its
-protocol's folder and calls the functions that settle liquidations exactly; what lies between it and the exact market
-is said there.
-
-A protocol with a rule of its own has a code and a branch here; one without is :data:`WHOLE`.
+(``closing_terms`` of :mod:`protocols.lending.interface`), and need not know any protocol. Each rule is the function
+``closing`` of its protocol's ``closing.py`` and calls the functions that settle liquidations exactly; what lies between
+it and the exact market is said there. A protocol without such a file is :data:`WHOLE`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import reduce
+from typing import cast
+
+from protocols import registry
 from protocols.arithmetic import rule
-from protocols.lending.aave_v2.closing import closing as aave_v2
-from protocols.lending.aave_v3.closing import closing as aave_v3
-from protocols.lending.aave_v4.closing import closing as aave_v4
-from protocols.lending.compound_v2.closing import closing as compound_v2
-from protocols.lending.interface import WHOLE, Closing, ClosingTerms, FloatArray
-from protocols.lending.venus_core.closing import closing as venus_core
+from protocols.lending.interface import WHOLE, Closing, ClosingTerms, FloatArray, Pair
 
-__all__ = [
-    "AAVE_V2",
-    "AAVE_V3",
-    "AAVE_V4",
-    "COMPOUND_V2",
-    "VENUS_CORE",
-    "WHOLE",
-    "Closing",
-    "ClosingTerms",
-    "accepted",
-    "closing",
-    "received",
-]
+__all__ = ["WHOLE", "Closing", "ClosingTerms", "Pair", "accepted", "closing", "code_of", "received"]
 
-AAVE_V2, AAVE_V3, AAVE_V4, COMPOUND_V2, VENUS_CORE = range(WHOLE + 1, WHOLE + 6)
+Rule = Callable[[FloatArray, Pair], Closing]
+"""A protocol's own, of the parameters in `ClosingTerms`."""
+RuleByCode = Callable[[int, FloatArray, Pair], Closing]
 
 WHOLLY = 1.0 - 1e-12
 """What cannot be told from all of a debt or a collateral is all of it."""
 
+_RULES: dict[str, Rule] = {
+    name: registry.part("lending", name, "closing").closing
+    for name in registry.names("lending")
+    if registry.has_part("lending", name, "closing")
+}
+_CODES = {protocol: code for code, protocol in enumerate(_RULES, start=WHOLE + 1)}
+
+
+def code_of(protocol: str) -> int:
+    """The number by which compiled code knows the rule of a protocol's folder; it holds in this process only."""
+    return _CODES.get(protocol, WHOLE)
+
 
 @rule
-def closing(
-    code: int,
-    parameters: FloatArray,
-    health: float,
-    owed_usd: float,
-    debt_usd: float,
-    collateral_usd: float,
-    threshold: float,
-    bonus: float,
-    fee: float,
-) -> Closing:
+def _whole(code: int, parameters: FloatArray, pair: Pair) -> Closing:
+    return Closing(pair.debt_usd, pair.bonus, 0.0, 0.0)
+
+
+def _or(code: int, own: Rule, others: RuleByCode) -> RuleByCode:
+    """A function that has one rule more. Compiled code can look no function up by a number, but a closure names it."""
+
+    @rule
+    def either(asked: int, parameters: FloatArray, pair: Pair) -> Closing:
+        if asked == code:
+            return own(parameters, pair)
+        return others(asked, parameters, pair)
+
+    return either
+
+
+_by_code = reduce(lambda others, name: _or(_CODES[name], _RULES[name], others), _RULES, cast(RuleByCode, _whole))
+
+
+@rule
+def closing(code: int, parameters: FloatArray, pair: Pair) -> Closing:
     """The terms of a liquidation of one debt against one collateral; plain Python, and compiled the same.
 
     Parameters
     ----------
     code, parameters
         The market's :class:`ClosingTerms`.
-    health
-        Weighted collateral over debt, below 1.
-    owed_usd
-        All that the account owes, US dollars at the market's oracle prices, as all values here.
-    debt_usd
-        What it owes in the reserve that is repaid.
-    collateral_usd
-        What it has in the reserve that is seized.
-    threshold, bonus
-        Liquidation threshold (a share) and bonus (1.05 = 5 %) of that collateral, as ``Exposures`` has them.
-    fee
-        The collateral's in `ClosingTerms`.
+    pair
+        The debt and the collateral.
     """
-    if code == AAVE_V2:
-        return aave_v2(parameters, health, owed_usd, debt_usd, collateral_usd, threshold, bonus, fee)
-    if code == AAVE_V3:
-        return aave_v3(parameters, health, owed_usd, debt_usd, collateral_usd, threshold, bonus, fee)
-    if code == AAVE_V4:
-        return aave_v4(parameters, health, owed_usd, debt_usd, collateral_usd, threshold, bonus, fee)
-    if code == COMPOUND_V2:
-        return compound_v2(parameters, health, owed_usd, debt_usd, collateral_usd, threshold, bonus, fee)
-    if code == VENUS_CORE:
-        return venus_core(parameters, health, owed_usd, debt_usd, collateral_usd, threshold, bonus, fee)
-    return Closing(debt_usd, bonus, 0.0, 0.0)
+    return _by_code(code, parameters, pair)
 
 
 @rule

@@ -102,6 +102,36 @@ class Exposures(NamedTuple):
     bonus: FloatArray
 
 
+class Pair(NamedTuple):
+    """One debt and one collateral of an unhealthy account, in real numbers.
+
+    Values are US dollars at the market's oracle prices, or else in its unit of account.
+
+    Attributes
+    ----------
+    health
+        The account's weighted collateral over all that it owes, below 1.
+    owed_usd
+        All that the account owes.
+    debt_usd
+        What it owes in the reserve that is repaid.
+    collateral_usd
+        What it has in the reserve that is seized.
+    threshold, bonus
+        Liquidation threshold (a share) and bonus (1.05 = 5 %) of that collateral, as `Exposures` has them.
+    fee
+        The collateral's in `ClosingTerms`.
+    """
+
+    health: float
+    owed_usd: float
+    debt_usd: float
+    collateral_usd: float
+    threshold: float
+    bonus: float
+    fee: float
+
+
 class Closing(NamedTuple):
     """What a liquidation of an unhealthy account may repay and gives, in real numbers.
 
@@ -134,7 +164,7 @@ class ClosingTerms(NamedTuple):
     Attributes
     ----------
     code
-        Which protocol's rule, a number of :mod:`protocols.lending.closing`, or :data:`WHOLE`.
+        Which protocol's rule, as :func:`protocols.lending.closing.code_of` says, or :data:`WHOLE`.
     parameters
         What that rule takes, as its protocol's ``closing.py`` says; at least one number.
     fee

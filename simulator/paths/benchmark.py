@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from protocols.amm.uniswap_v2.pool import UniswapV2Pair
-from protocols.lending.closing import AAVE_V3
+from protocols.lending.closing import code_of
 from protocols.lending.interface import ClosingTerms, Exposures, UsualMarket
 from simulator.book import Book, Token
 from simulator.paths import kernel
@@ -52,7 +52,7 @@ class _Market(UsualMarket):
         return _UNIT
 
     def closing_terms(self) -> ClosingTerms:
-        return ClosingTerms(AAVE_V3, np.array([float(_V3_6)]), np.full(len(self.tokens), 0.1))
+        return ClosingTerms(code_of("aave_v3"), np.array([float(_V3_6)]), np.full(len(self.tokens), 0.1))
 
 
 def deck(positions: Exposures, prices: FloatArray, steps: int) -> Deck:

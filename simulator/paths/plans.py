@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from protocols.arithmetic import inlined, rule
-from protocols.lending.closing import Closing, accepted, closing, received
+from protocols.lending.closing import Closing, Pair, accepted, closing, received
 from simulator.liquidators.plans import HALVINGS
 from simulator.paths import swaps
 from simulator.paths.deck import NONE, Deck, FloatArray, IntArray
@@ -143,13 +143,15 @@ def _best(deck: Deck, state: State, account: int, gas_usd: float, moves: bool) -
             terms = closing(
                 deck.markets.code[market],
                 deck.markets.parameters[market],
-                limit / owed,
-                owed,
-                debt_usd,
-                collateral_usd,
-                accounts.threshold[collateral],
-                accounts.bonus[collateral],
-                reserves.fee[reserve],
+                Pair(
+                    limit / owed,
+                    owed,
+                    debt_usd,
+                    collateral_usd,
+                    accounts.threshold[collateral],
+                    accounts.bonus[collateral],
+                    reserves.fee[reserve],
+                ),
             )
             owed_token, held_token = reserves.token[accounts.reserve[debt]], reserves.token[reserve]
             trade = Trade(

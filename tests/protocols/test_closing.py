@@ -7,8 +7,11 @@ number that up to 3.4 has an average threshold in whole basis points in it, so t
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,8 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols import compiled, registry
-from protocols.lending import closing as codes
-from protocols.lending.closing import WHOLE, Closing, ClosingTerms, accepted, closing, received
+from protocols.lending import closing as closing_module
+from protocols.lending.closing import WHOLE, Closing, ClosingTerms, Pair, accepted, closing, code_of, received
 from protocols.lending.compound_v3.state import BASE
 from protocols.lending.interface import Offer
 from tests.protocols.compound_books import USDC, simple_book
@@ -74,9 +77,7 @@ def cases(protocol: str, seed: int, seconds: int) -> Iterator[Case]:
         owed = sum(debt.values())
         for offer in market.offers(account):
             c, d = entry[offer.collateral], offer.debt
-            terms = closing(
-                of_market.code,
-                of_market.parameters,
+            pair = Pair(
                 # protocols that decide by another number have no use for it
                 book.market.health_raw(account) / 1e18,
                 owed,
@@ -86,12 +87,13 @@ def cases(protocol: str, seed: int, seconds: int) -> Iterator[Case]:
                 float(exposures.bonus[c]),
                 own_fee(book, of_market, account, offer.collateral),
             )
+            terms = closing(of_market.code, of_market.parameters, pair)
             yield Case(book, offer, terms, debt[d], supplied[offer.collateral])
 
 
 def own_fee(book: Any, of_market: ClosingTerms, account: int, collateral: int) -> float:
     """The fee of the configuration that an account of Aave v4 still has; else the reserve's."""
-    if of_market.code != codes.AAVE_V4:
+    if book.market.protocol != "aave_v4":
         return float(of_market.fee[collateral])
     positions, configs = book.market.state()[2], book.configs
     entry = next(e for e in entries_of(positions, account) if positions.reserve[e] == collateral)
@@ -187,9 +189,8 @@ def every_term(
     fee: float, out: Any,
 ) -> None:  # fmt: skip
     for i in range(len(health)):
-        terms = closing(
-            code, parameters, health[i], owed[i], debt[i], collateral[i], threshold[i], bonus[i], fee
-        )  # fmt: skip
+        pair = Pair(health[i], owed[i], debt[i], collateral[i], threshold[i], bonus[i], fee)
+        terms = closing(code, parameters, pair)
         out[i, 0], out[i, 1], out[i, 2], out[i, 3] = terms.most_usd, terms.bonus, terms.fee_share, terms.leftover_usd
         out[i, 4] = accepted(terms, 0.7 * debt[i], debt[i], collateral[i])
         out[i, 5] = received(terms, out[i, 4])
@@ -199,18 +200,56 @@ def every_term(
 def test_a_market_goes_by_its_own_protocol_s_rule_and_has_a_fee_for_each_reserve(protocol: str) -> None:
     market = BOOKS[protocol](1).market
     terms = market.closing_terms()
-    assert terms.code == getattr(codes, protocol.upper(), WHOLE)
     assert (terms.code == WHOLE) == (protocol in ("compound_v3", "morpho_blue"))
+    pair = Pair(0.97, 9_000.0, 8_000.0, 7_000.0, 0.8, 1.06, 0.1)
+    own = Closing(8_000.0, 1.06, 0.0, 0.0)
+    if terms.code != WHOLE:
+        own = registry.part("lending", protocol, "closing").closing(terms.parameters, pair)
+    assert closing(terms.code, terms.parameters, pair) == own
     assert terms.fee.shape == (len(market.tokens),)
     assert terms.parameters.dtype == terms.fee.dtype == np.float64
     assert set(BOOKS) == set(registry.names("lending"))
+
+
+NEW = {
+    "__init__.py": "",
+    "tables.py": "SCHEMAS = ()",
+    "closing.py": """
+from protocols.arithmetic import rule
+from protocols.lending.interface import Closing
+
+@rule
+def closing(parameters, pair):
+    return Closing(parameters[0] * pair.debt_usd, pair.bonus, 0.125, 0.0)
+""",
+}
+SCRIPT = """
+import sys
+import protocols.lending
+protocols.lending.__path__.append(sys.argv[1])
+from protocols.lending.closing import Pair, closing, code_of
+codes = [code_of(name) for name in ("aave_v2", "brand_new", "venus_core", "compound_v3")]
+assert len(set(codes)) == 4, codes
+print(*closing(code_of("brand_new"), [0.25], Pair(0.9, 400.0, 200.0, 300.0, 0.8, 1.25, 0.5)))
+"""
+
+
+def test_a_rule_is_there_because_its_folder_is_there(tmp_path: Path) -> None:
+    (tmp_path / "brand_new").mkdir()
+    for name, code in NEW.items():
+        (tmp_path / "brand_new" / name).write_text(code)
+    done = subprocess.run([sys.executable, "-c", SCRIPT, tmp_path], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("50.0 1.25 0.125 0.0\n", "")
+    source = Path(closing_module.__file__).read_text("utf-8")
+    assert not [name for name in registry.names("lending") if name in source]
 
 
 # --- the branches of each close factor ----------------------------------------------------------------------------
 
 
 def aave_v3(version: int, health: float, owed: float, debt: float, collateral: float) -> Closing:
-    return closing(codes.AAVE_V3, np.array([float(version)]), health, owed, debt, collateral, 0.8, 1.05, 0.1)
+    pair = Pair(health, owed, debt, collateral, 0.8, 1.05, 0.1)
+    return closing(code_of("aave_v3"), np.array([float(version)]), pair)
 
 
 @pytest.mark.parametrize("version", [33, 35, 37])
@@ -254,14 +293,15 @@ def test_nothing_is_accepted_for_a_collateral_that_cannot_be_seized() -> None:
 
 def test_aave_v2_lets_half_of_a_debt_go_whatever_the_health() -> None:
     for health in (0.2, 0.95, 0.999):
-        terms = closing(codes.AAVE_V2, np.zeros(1), health, 5_000.0, 1_000.0, 10.0, 0.8, 1.05, 0.0)
+        pair = Pair(health, 5_000.0, 1_000.0, 10.0, 0.8, 1.05, 0.0)
+        terms = closing(code_of("aave_v2"), np.zeros(1), pair)
         assert terms == pytest.approx(Closing(500.0, 1.05, 0.0, 0.0))
 
 
 def aave_v4(health: float, debt: float, collateral: float) -> Closing:
     """A target of 1.05; the bonus is highest, 5 %, at a health factor of 0.9 and 40 % of that at 1."""
     parameters = np.array([1.05e18, 0.9e18, 4_000.0])
-    return closing(codes.AAVE_V4, parameters, health, debt, debt, collateral, 0.8, 1.05, 0.1)
+    return closing(code_of("aave_v4"), parameters, Pair(health, debt, debt, collateral, 0.8, 1.05, 0.1))
 
 
 def test_aave_v4_lets_go_what_restores_the_target_health_factor() -> None:
@@ -290,11 +330,12 @@ def test_compound_v2_takes_its_share_of_what_is_seized_and_venus_of_the_bonus() 
     book = simple_book(10**9, 10**9)
     for protocol, share in (("compound_v2", 1.06 * (1 - 0.028)), ("venus_core", 1.06 - 0.06 * 0.3)):
         of_market = book.market(protocol).closing_terms()
-        own = 0.9, 2_000.0, 1_000.0, 5_000.0, 0.8, 1.06, float(of_market.fee[USDC])
-        terms = closing(of_market.code, of_market.parameters, *own)
+        own = Pair(0.9, 2_000.0, 1_000.0, 5_000.0, 0.8, 1.06, float(of_market.fee[USDC]))
+        terms = closing(of_market.code, of_market.parameters, own)
         assert terms.most_usd == pytest.approx(500.0)
         assert received(terms, 100.0) == pytest.approx(100.0 * share)
-        assert closing(of_market.code, of_market.parameters, *own[:5], 1.0, own[6]).bonus == 1.0, "no bonus, no error"
+        without = closing(of_market.code, of_market.parameters, own._replace(bonus=1.0))
+        assert without.bonus == 1.0, "no bonus, no error"
 
 
 # --- where the contract goes other ways ---------------------------------------------------------------------------
@@ -359,8 +400,8 @@ def repayments(book: Any, account: int) -> dict[int, float]:
         if r == BASE or not supplies[r]:
             continue
         worth = float(book.value({r: supplies[r]}))
-        own = left, left, worth, float(exposures.threshold[entry]), float(exposures.bonus[entry])
-        terms = closing(of_market.code, of_market.parameters, 0.5, *own, float(of_market.fee[r]))
+        collateral = float(exposures.threshold[entry]), float(exposures.bonus[entry]), float(of_market.fee[r])
+        terms = closing(of_market.code, of_market.parameters, Pair(0.5, left, left, worth, *collateral))
         repaid[r] = accepted(terms, NO_LIMIT, left, worth)
         left -= repaid[r]
     return repaid
@@ -372,7 +413,8 @@ def test_whoever_buys_of_a_comet_gets_the_bonus_of_the_terms() -> None:
     market = comet.market()
     of_market, exposures = market.closing_terms(), market.exposures()
     # half of a penalty of 5 %
-    terms = closing(of_market.code, of_market.parameters, 0.96, 1_498.5, 1_498.5, 1_600.0, 0.9, exposures.bonus[1], 0.0)
+    pair = Pair(0.96, 1_498.5, 1_498.5, 1_600.0, 0.9, exposures.bonus[1], 0.0)
+    terms = closing(of_market.code, of_market.parameters, pair)
     assert terms.bonus == pytest.approx(1 / 0.975)
     market.settle(market.offers(0)[0], 0)
     answer = market.terms(Offer(-1, 1, BASE, 0), 1_000 * 10**6)

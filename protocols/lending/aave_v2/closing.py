@@ -8,22 +8,13 @@ from __future__ import annotations
 
 from protocols.arithmetic import rule
 from protocols.lending.aave_v2.rules import most_repayable
-from protocols.lending.interface import Closing, FloatArray
+from protocols.lending.interface import Closing, FloatArray, Pair
 
 UNIT = 1e18
 """Of a US dollar, so that what the rule rounds off is nothing."""
 
 
 @rule
-def closing(
-    parameters: FloatArray,
-    health: float,
-    owed_usd: float,
-    debt_usd: float,
-    collateral_usd: float,
-    threshold: float,
-    bonus: float,
-    fee: float,
-) -> Closing:
+def closing(parameters: FloatArray, pair: Pair) -> Closing:
     """LendingPoolCollateralManager's close factor; the bonus is all the liquidator's."""
-    return Closing(most_repayable(debt_usd * UNIT) / UNIT, bonus, 0.0, 0.0)
+    return Closing(most_repayable(pair.debt_usd * UNIT) / UNIT, pair.bonus, 0.0, 0.0)

@@ -22,7 +22,7 @@ from protocols.lending.aave_v2.rules import (
 )
 from protocols.lending.aave_v2.state import Indices, Positions, Reserves, copied
 from protocols.lending.aave_v2.versions import NOT_ENOUGH_LIQUIDITY, OK, REVERTS, version_of
-from protocols.lending.closing import AAVE_V2
+from protocols.lending.closing import code_of
 from protocols.lending.interface import ClosingTerms, Exposures, FloatArray, Offer, Settlement, Terms, UsualMarket
 from protocols.lending.searching import most_worth_offering
 
@@ -147,7 +147,7 @@ class AaveV2Market(UsualMarket):
 
     def closing_terms(self) -> ClosingTerms:
         """Half of a debt at once, and the whole bonus is the liquidator's."""
-        return ClosingTerms(AAVE_V2, np.zeros(1), np.zeros(len(self.tokens)))
+        return ClosingTerms(code_of(self.protocol), np.zeros(1), np.zeros(len(self.tokens)))
 
     def deficits_raw(self) -> Sequence[int]:
         """Nothing for any reserve: Aave v2 realises no bad debt, what cannot be recovered goes on as debt."""

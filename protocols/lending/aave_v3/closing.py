@@ -10,7 +10,7 @@ from __future__ import annotations
 from protocols.arithmetic import rule, zero
 from protocols.lending.aave_v3.rules import MIN_LEFTOVER_BASE, AccountData, most_repayable
 from protocols.lending.aave_v3.versions import V33
-from protocols.lending.interface import Closing, FloatArray
+from protocols.lending.interface import Closing, FloatArray, Pair
 
 BASE = 1e8
 """Base units in a US dollar."""
@@ -18,20 +18,11 @@ WAD = 1e18
 
 
 @rule
-def closing(
-    parameters: FloatArray,
-    health: float,
-    owed_usd: float,
-    debt_usd: float,
-    collateral_usd: float,
-    threshold: float,
-    bonus: float,
-    fee: float,
-) -> Closing:
+def closing(parameters: FloatArray, pair: Pair) -> Closing:
     """LiquidationLogic's close factor, bonus, fee and MIN_LEFTOVER_BASE, a base unit being the unit of the debt."""
     version = int(parameters[0])
     nothing, one = zero(), 1.0
-    data = AccountData(nothing, owed_usd * BASE, nothing, nothing, nothing, health * WAD)
-    debt, supply = debt_usd * BASE, collateral_usd * BASE
+    data = AccountData(nothing, pair.owed_usd * BASE, nothing, nothing, nothing, pair.health * WAD)
+    debt, supply = pair.debt_usd * BASE, pair.collateral_usd * BASE
     most = most_repayable(version, data, debt, debt, supply, one, one)
-    return Closing(most / BASE, bonus, fee, MIN_LEFTOVER_BASE / BASE if version >= V33 else 0.0)
+    return Closing(most / BASE, pair.bonus, pair.fee, MIN_LEFTOVER_BASE / BASE if version >= V33 else 0.0)

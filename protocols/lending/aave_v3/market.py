@@ -34,7 +34,7 @@ from protocols.lending.aave_v3.versions import (
     revert_name,
     version_of,
 )
-from protocols.lending.closing import AAVE_V3
+from protocols.lending.closing import code_of
 from protocols.lending.interface import ClosingTerms, Exposures, Offer, Settlement, Terms, UsualMarket
 from protocols.lending.searching import most_worth_offering
 
@@ -175,7 +175,7 @@ class AaveV3Market(UsualMarket):
     def closing_terms(self) -> ClosingTerms:
         """The version's close factor, and each reserve's liquidation protocol fee."""
         fee = np.array(self._reserves.fee_bps, dtype=np.float64) / 10_000
-        return ClosingTerms(AAVE_V3, np.array([float(self._version.code)]), fee)
+        return ClosingTerms(code_of(self.protocol), np.array([float(self._version.code)]), fee)
 
     def deficits_raw(self) -> Sequence[int]:
         """Realised bad debt of each reserve so far, smallest units."""

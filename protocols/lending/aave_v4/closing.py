@@ -11,7 +11,7 @@ from __future__ import annotations
 from protocols.arithmetic import max_uint256, ray, rule, zero
 from protocols.lending.aave_v4.amounts import Position, dust_value, liquidation_amounts
 from protocols.lending.aave_v4.state import Liquidation
-from protocols.lending.interface import Closing, FloatArray
+from protocols.lending.interface import Closing, FloatArray, Pair
 
 PRICE = 1e8
 """Of a token worth one US dollar."""
@@ -23,16 +23,7 @@ VALUE = 1e26
 
 
 @rule
-def closing(
-    parameters: FloatArray,
-    health: float,
-    owed_usd: float,
-    debt_usd: float,
-    collateral_usd: float,
-    threshold: float,
-    bonus: float,
-    fee: float,
-) -> Closing:
+def closing(parameters: FloatArray, pair: Pair) -> Closing:
     """LiquidationLogic on tokens worth a dollar each, an index of 1, and shares worth a unit.
 
     The largest repayment is what a liquidator pays who sets no limit, so that what the collateral pays for has cut it
@@ -41,7 +32,7 @@ def closing(
     """
     terms = Liquidation(parameters[0], parameters[1], parameters[2])
     nothing, one = zero(), ray() * 1.0
-    supplied, debt = collateral_usd * UNIT, debt_usd * UNIT
+    supplied, debt = pair.collateral_usd * UNIT, pair.debt_usd * UNIT
     position = Position(
         supplied_shares=supplied,
         collateral_unit=UNIT,
@@ -53,11 +44,11 @@ def closing(
         index=one,
         debt_unit=UNIT,
         debt_price=PRICE,
-        debt_value_ray=owed_usd * VALUE * one,
-        health_wad=health * WAD,
-        factor_bps=float(round(threshold * BPS)),
-        max_bonus_bps=float(round(bonus * BPS)),
-        fee_bps=float(round(fee * BPS)),
+        debt_value_ray=pair.owed_usd * VALUE * one,
+        health_wad=pair.health * WAD,
+        factor_bps=float(round(pair.threshold * BPS)),
+        max_bonus_bps=float(round(pair.bonus * BPS)),
+        fee_bps=float(round(pair.fee * BPS)),
     )
     amounts = liquidation_amounts(terms, position, max_uint256() * 1.0)
-    return Closing(amounts.drawn_shares / UNIT, amounts.bonus_bps / BPS, fee, dust_value() / VALUE)
+    return Closing(amounts.drawn_shares / UNIT, amounts.bonus_bps / BPS, pair.fee, dust_value() / VALUE)

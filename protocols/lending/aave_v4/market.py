@@ -29,7 +29,7 @@ from protocols.lending.aave_v4.versions import (
     revert_name,
     version_of,
 )
-from protocols.lending.closing import AAVE_V4
+from protocols.lending.closing import code_of
 from protocols.lending.interface import ClosingTerms, Exposures, Offer, Settlement, Terms, UsualMarket
 from protocols.lending.searching import smallest
 
@@ -175,7 +175,7 @@ class AaveV4Market(UsualMarket):
     def closing_terms(self) -> ClosingTerms:
         """The spoke's liquidation configuration, and the fee of each reserve's latest dynamic configuration."""
         fee = np.array([self._configs.fee_bps[config] for config in self._reserves.latest_config]) / 10_000
-        return ClosingTerms(AAVE_V4, np.array(self._terms, dtype=np.float64), fee)
+        return ClosingTerms(code_of(self.protocol), np.array(self._terms, dtype=np.float64), fee)
 
     def deficits_raw(self) -> Sequence[int]:
         """Realised bad debt of the spoke in each reserve so far, smallest units rounded up."""

@@ -9,28 +9,19 @@ from __future__ import annotations
 
 from protocols.arithmetic import rule
 from protocols.lending.compound_v2.balances import most_repayable, reserves_part
-from protocols.lending.interface import Closing, FloatArray
+from protocols.lending.interface import Closing, FloatArray, Pair
 
 WAD = 1e18
 
 
 @rule
-def closing(
-    parameters: FloatArray,
-    health: float,
-    owed_usd: float,
-    debt_usd: float,
-    collateral_usd: float,
-    threshold: float,
-    bonus: float,
-    fee: float,
-) -> Closing:
+def closing(parameters: FloatArray, pair: Pair) -> Closing:
     """Comptroller.liquidateBorrowAllowed and CToken.seizeInternal, an amount being counted at 1e-18 US dollars.
 
     The market's share is of what is seized; as a share of the bonus it is the larger the smaller the bonus, and may
     exceed 1. Without a bonus it cannot be told so, and is taken for 0: nobody liquidates then.
     """
-    most = most_repayable(parameters[0], debt_usd * WAD) / WAD
-    seized = bonus * WAD
-    kept = reserves_part(fee * WAD, seized)
-    return Closing(most, bonus, kept / (seized - WAD) if seized != WAD else 0.0, 0.0)
+    most = most_repayable(parameters[0], pair.debt_usd * WAD) / WAD
+    seized = pair.bonus * WAD
+    kept = reserves_part(pair.fee * WAD, seized)
+    return Closing(most, pair.bonus, kept / (seized - WAD) if seized != WAD else 0.0, 0.0)

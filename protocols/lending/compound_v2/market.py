@@ -9,7 +9,7 @@ import numpy as np
 
 from chain.blocktime import blocks_in
 from chain.errors import InputError
-from protocols.lending.closing import COMPOUND_V2
+from protocols.lending.closing import code_of
 from protocols.lending.compound_v2.balances import (
     Liquidity,
     debt_of,
@@ -239,7 +239,7 @@ class CompoundV2Market(UsualMarket):
     def closing_terms(self) -> ClosingTerms:
         """The comptroller's close factor, and each market's share of what is seized."""
         fee = np.array(self._markets.seize_share_wad, dtype=np.float64) / WAD
-        return ClosingTerms(COMPOUND_V2, np.array([float(self._settings.close_factor_wad)]), fee)
+        return ClosingTerms(code_of(self.protocol), np.array([float(self._settings.close_factor_wad)]), fee)
 
     def deficits_raw(self) -> Sequence[int]:
         """Realised bad debt of each market: none, the contracts write nothing off."""

@@ -9,21 +9,12 @@ from __future__ import annotations
 
 from protocols.arithmetic import rule
 from protocols.lending.compound_v2.balances import most_repayable
-from protocols.lending.interface import Closing, FloatArray
+from protocols.lending.interface import Closing, FloatArray, Pair
 
 WAD = 1e18
 
 
 @rule
-def closing(
-    parameters: FloatArray,
-    health: float,
-    owed_usd: float,
-    debt_usd: float,
-    collateral_usd: float,
-    threshold: float,
-    bonus: float,
-    fee: float,
-) -> Closing:
+def closing(parameters: FloatArray, pair: Pair) -> Closing:
     """PolicyFacet.liquidateBorrowAllowed, an amount being counted at 1e-18 US dollars."""
-    return Closing(most_repayable(parameters[0], debt_usd * WAD) / WAD, bonus, fee, 0.0)
+    return Closing(most_repayable(parameters[0], pair.debt_usd * WAD) / WAD, pair.bonus, pair.fee, 0.0)

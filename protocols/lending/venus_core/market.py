@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from chain.errors import InputError
-from protocols.lending.closing import VENUS_CORE
+from protocols.lending.closing import code_of
 from protocols.lending.compound_v2 import rules as compound_v2
 from protocols.lending.compound_v2.market import Clock, CompoundV2Market, Done
 from protocols.lending.compound_v2.state import WAD, Markets, Pools, Positions, copied
@@ -82,7 +82,7 @@ class VenusCoreMarket(CompoundV2Market):
         """The comptroller's close factor, and what the Liquidator keeps of the bonus where it cannot be avoided."""
         kept = self._venus.treasury_share_wad / WAD if self._venus.liquidator_only else 0.0
         return ClosingTerms(
-            VENUS_CORE, np.array([float(self._venus.close_factor_wad)]), np.full(len(self.tokens), kept)
+            code_of(self.protocol), np.array([float(self._venus.close_factor_wad)]), np.full(len(self.tokens), kept)
         )
 
     _no_cash = NO_CASH
