@@ -13,7 +13,7 @@ from typing import Any, Literal
 from chain.errors import InputError
 from chain.tables import Column, Folder, Schema, Table, manifest_kind, read_folder
 
-Origin = Literal["node", "import", "sample"]
+Origin = Literal["node", "import", "sample", "changed"]
 
 TOKENS = Schema(
     "tokens",
@@ -125,7 +125,8 @@ class Snapshot:
     chain_id, block_number, block_hash, timestamp
         Where and when; the timestamp is the block's, unix seconds.
     origin
-        ``node`` (read from a chain), ``import`` (from a user's file) or ``sample`` (generated, not a real book).
+        ``node`` (read from a chain), ``import`` (from a user's file), ``sample`` (generated, not a real book) or
+        ``changed`` (one of these with other parameters).
     notes
         What a reader of any result must know, such as that the book is a sample.
     markets

@@ -70,6 +70,9 @@ class Parameter:
         does.
     subject
         What each row is about.
+    constant
+        The raw value that the contracts have for good, and markets where the snapshot has no such table
+        (`protocols.lending.constants`); None for what governance sets.
     """
 
     name: str
@@ -83,6 +86,7 @@ class Parameter:
     used: str = ""
     part: Callable[[Snapshot, Table], list[float]] | None = None
     subject: Subject = of_token
+    constant: int | None = None
 
     @property
     def meaning(self) -> str:
@@ -101,7 +105,7 @@ class Parameter:
         """The raw value of one; raises InputError if it is out of range or the contract cannot hold it exactly."""
         if value == NO_LIMIT and self.none is not None:
             return self.none
-        if not self.least <= value <= self.most:
+        if not Decimal(str(self.least)) <= value <= Decimal(str(self.most)):
             raise InputError(f"{self.name} is from {self.least:g} to {self.most:g}, not {value}")
         # Decimal would round a product of many digits
         raw = Fraction(value) * scale

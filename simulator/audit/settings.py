@@ -12,6 +12,7 @@ from chain.errors import InputError
 from chain.snapshot import Snapshot
 from chain.tables import Kind, Table
 from protocols import registry
+from protocols.lending.constants import tables_of_constants
 from protocols.lending.parameters import NO_LIMIT, Parameter
 from simulator.options import mapping
 
@@ -73,15 +74,28 @@ def settings(snapshot: Snapshot) -> dict[str, Setting]:
         If rows that are about the same thing have different values.
     """
     found: dict[str, Setting] = {}
-    for protocol in dict.fromkeys(market.protocol for market in snapshot.markets):
+    tables = _tables(snapshot)
+    for protocol in _protocols(snapshot):
         for parameter in registry.parameters(protocol):
-            if parameter.table.name in snapshot.tables:
-                found |= {setting.key: setting for setting in _of(snapshot, protocol, parameter)}
+            if parameter.table.name in tables:
+                table = tables[parameter.table.name]
+                found |= {setting.key: setting for setting in _of(snapshot, protocol, parameter, table)}
     return found
 
 
-def _of(snapshot: Snapshot, protocol: str, parameter: Parameter) -> Iterator[Setting]:
-    table = snapshot.tables[parameter.table.name]
+def _protocols(snapshot: Snapshot) -> Iterable[str]:
+    return dict.fromkeys(market.protocol for market in snapshot.markets)
+
+
+def _tables(snapshot: Snapshot) -> dict[str, Table]:
+    """The snapshot's, and those of constants that it leaves out."""
+    tables = dict(snapshot.tables)
+    for protocol in _protocols(snapshot):
+        tables |= tables_of_constants(snapshot, protocol, registry.parameters(protocol))
+    return tables
+
+
+def _of(snapshot: Snapshot, protocol: str, parameter: Parameter, table: Table) -> Iterator[Setting]:
     rows: dict[str, list[int]] = {}
     for row, subject in enumerate(parameter.subject(snapshot, table)):
         if subject:
@@ -169,13 +183,16 @@ def _number(text: str, value: str) -> Decimal:
 
 
 def changed(snapshot: Snapshot, known: Mapping[str, Setting], raws: Mapping[str, int]) -> Snapshot:
-    """The snapshot with other raw values; every table that does not change is the same object."""
-    tables: dict[str, Table] = dict(snapshot.tables)
+    """The snapshot with other raw values, which is then of origin ``changed``; every table that does not change is the
+    same object."""
+    if not raws:
+        return snapshot
+    tables, there = dict(snapshot.tables), _tables(snapshot)
     for key, raw in raws.items():
         setting = known[key]
         name, column = setting.parameter.table.name, setting.parameter.column
-        tables[name] = _with(tables[name], column, setting.rows, raw)
-    return replace(snapshot, tables=tables)
+        tables[name] = _with(tables.get(name, there[name]), column, setting.rows, raw)
+    return replace(snapshot, origin="changed", tables=tables)
 
 
 def _with(table: Table, column: str, rows: Sequence[int], raw: int) -> Table:

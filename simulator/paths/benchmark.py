@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from protocols.amm.uniswap_v2.pool import UniswapV2Pair
+from protocols.lending.aave_v3.rules import OWN
 from protocols.lending.closing import code_of
 from protocols.lending.interface import ClosingTerms, Exposures, UsualMarket
 from simulator.book import Book, Token
@@ -52,7 +53,8 @@ class _Market(UsualMarket):
         return _UNIT
 
     def closing_terms(self) -> ClosingTerms:
-        return ClosingTerms(code_of("aave_v3"), np.array([float(_V3_6)]), np.full(len(self.tokens), 0.1))
+        parameters = np.array([_V3_6, *OWN], dtype=np.float64)
+        return ClosingTerms(code_of("aave_v3"), parameters, np.full(len(self.tokens), 0.1))
 
 
 def deck(positions: Exposures, prices: FloatArray, steps: int) -> Deck:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from protocols.lending.aave_v2.market import AaveV2Market
+from protocols.lending.aave_v2.rules import OWN, Constants
 from protocols.lending.aave_v2.state import Positions, Reserves
 from tests.vectors.aave_v2 import Pool
 
@@ -126,7 +127,8 @@ def random_pool(seed: int, accounts: int = 4) -> Pool:
     return Pool([f"T{r}" for r in range(size)], reserves, positions)
 
 
-def market_of(pool: Pool, version: str = "2.0") -> AaveV2Market:
+def market_of(pool: Pool, version: str = "2.0", constants: Constants = OWN) -> AaveV2Market:
     """The market of a pool, priced in its first token."""
     accounts = [f"account {number}" for number in range(len(pool.positions.offsets) - 1)]
-    return AaveV2Market("pool", version, accounts, pool.symbols, pool.reserves, pool.positions, ETHER, ETH, NOW)
+    state = pool.symbols, pool.reserves, pool.positions, ETHER, ETH, NOW
+    return AaveV2Market("pool", version, accounts, *state, constants)

@@ -6,6 +6,7 @@ import random
 
 from protocols.lending.morpho_blue.irm import ADAPTIVE_CURVE, FIXED_RATE, INITIAL_RATE_AT_TARGET, NO_INTEREST
 from protocols.lending.morpho_blue.market import MorphoBlueMarket
+from protocols.lending.morpho_blue.rules import OWN, Constants
 from protocols.lending.morpho_blue.shares import WAD
 from protocols.lending.morpho_blue.state import Parameters, Position, Totals
 
@@ -14,7 +15,15 @@ YEAR = 31_536_000
 LLTVS = (385, 625, 770, 860, 915, 945, 965, 980)
 
 
-def random_market(seed: int) -> MorphoBlueMarket:
+def random_constants(seed: int) -> Constants:
+    """The contract's for every other seed, else any that an audit may set."""
+    draw = random.Random(seed)
+    if draw.random() < 0.5:
+        return OWN
+    return Constants(draw.randint(0, 99) * WAD // 100, draw.randint(100, 200) * WAD // 100)
+
+
+def random_market(seed: int, constants: Constants = OWN) -> MorphoBlueMarket:
     """A market with accounts from safe to under water, dust and whales, interest due, and shares that have grown."""
     draw = random.Random(seed)
     decimals = draw.choice([6, 8, 18]), draw.choice([6, 18])
@@ -48,4 +57,5 @@ def random_market(seed: int) -> MorphoBlueMarket:
         positions=positions,
         price_raw=price,
         timestamp=NOW,
+        constants=constants,
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from protocols.arithmetic import max_uint256
 from protocols.lending.aave_v2.rates import compounded_interest, stable_supply, update_state
-from protocols.lending.aave_v2.rules import AccountData, Call, Quote, account_data, liquidate, quote
+from protocols.lending.aave_v2.rules import OWN, AccountData, Call, Constants, Quote, account_data, liquidate, quote
 from protocols.lending.aave_v2.versions import REVERTS
 from tests.protocols.aave_v2_pools import ETH, NOW, RAY, USDC, random_pool, simple_pool
 from tests.vectors.aave_v2 import Pool, fast_form
@@ -32,13 +32,13 @@ def account(pool: Pool, number: int = 0, now: int = NOW) -> AccountData:
     return account_data(pool.reserves, pool.indices(now), pool.positions, number, now)
 
 
-def asked(pool: Pool, call: Call, now: int = NOW) -> Quote:
+def asked(pool: Pool, call: Call, now: int = NOW, constants: Constants = OWN) -> Quote:
     state = pool.reserves, pool.indices(now), pool.positions
-    return quote(*state, account(pool, call.account, now), call, now)
+    return quote(constants, *state, account(pool, call.account, now), call, now)
 
 
 def done(pool: Pool, call: Call, now: int = NOW) -> Quote:
-    return liquidate(pool.reserves, pool.indices(now), pool.positions, call, now)
+    return liquidate(OWN, pool.reserves, pool.indices(now), pool.positions, call, now)
 
 
 def refusal(pool: Pool, call: Call) -> str:
@@ -64,6 +64,12 @@ def test_half_of_a_debt_may_be_repaid_however_far_under_water() -> None:
         pool = simple_pool(10**18, debt * 10**6)
         quoted = asked(pool, call_for())
         assert quoted.offered == debt * 10**6 // 2
+
+
+def test_another_close_factor_is_of_the_one_debt_and_1_takes_it_whole() -> None:
+    pool = simple_pool(10**18, 1_905 * 10**6)
+    assert asked(pool, call_for(), constants=Constants(3_000)).offered == 1_905 * 10**6 * 3 // 10
+    assert asked(pool, call_for(), constants=Constants(10_000)).offered == 1_905 * 10**6
 
 
 def test_half_is_of_variable_and_stable_debt_together() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from protocols.arithmetic import max_uint256
 from protocols.lending.aave_v3.rates import compounded_interest
-from protocols.lending.aave_v3.rules import AccountData, Call, Quote, account_data, liquidate, quote
+from protocols.lending.aave_v3.rules import OWN, AccountData, Call, Constants, Quote, account_data, liquidate, quote
 from protocols.lending.aave_v3.versions import OK, V33, V34, revert_name
 from tests.protocols.aave_v3_pools import ALL_VERSIONS, NOW, RAY, random_pool, simple_pool
 from tests.vectors.aave_v3_pool import Pool, fast_form
@@ -31,13 +31,13 @@ def call_for(collateral: int = ETH, debt: int = USDC, amount: int = EVERYTHING, 
     return Call(account, collateral, debt, amount, **flags)
 
 
-def asked(pool: Pool, call: Call, now: int = NOW) -> Quote:
+def asked(pool: Pool, call: Call, now: int = NOW, constants: Constants = OWN) -> Quote:
     state = pool.reserves, pool.indices(now), pool.emodes, pool.positions
-    return quote(pool.version.code, *state, pool.account(call.account, now), call, now)
+    return quote(pool.version.code, constants, *state, pool.account(call.account, now), call, now)
 
 
 def done(pool: Pool, call: Call, now: int = NOW) -> Quote:
-    return liquidate(pool.version.code, pool.reserves, pool.indices(now), pool.emodes, pool.positions, call, now)
+    return liquidate(pool.version.code, OWN, pool.reserves, pool.indices(now), pool.emodes, pool.positions, call, now)
 
 
 def refusal(pool: Pool, call: Call, now: int = NOW) -> str:
@@ -124,6 +124,30 @@ def test_less_than_1000_usd_may_not_be_left_of_debt_and_collateral(version: str)
 def test_before_3_3_dust_may_be_left() -> None:
     pool = at_health(simple_pool("3.2", 10**19, 9_000 * 10**6), 0.9)
     assert asked(pool, call_for(amount=8_999 * 10**6)).error == OK
+
+
+@settings(max_examples=150, deadline=None)
+@given(seeds, versions, st.sampled_from([Constants(10_000), Constants(close_factor_hf_threshold_wad=10**18)]))
+def test_a_close_factor_of_1_or_for_nobody_lets_every_liquidation_take_the_whole(
+    seed: int, version: str, constants: Constants
+) -> None:
+    pool = random_pool(seed, version)
+    for call in liquidations(pool):
+        quoted = asked(pool, call, constants=constants)
+        if quoted.error == OK:
+            # since 3.3 the debt's worth is cut to whole base units
+            base_unit = -(-pool.reserves.unit[call.debt] // pool.reserves.price_raw[call.debt])
+            assert quoted.debt - base_unit <= quoted.offered <= quoted.debt
+            assert quoted.repaid == quoted.offered or quoted.capped
+
+
+@pytest.mark.parametrize("version", ALL_VERSIONS)
+def test_another_close_factor_is_of_what_half_is_of_and_starts_at_its_own_health(version: str) -> None:
+    pool = at_health(simple_pool(version, 10**19, 9_000 * 10**6), 0.8)
+    assert asked(pool, call_for()).offered == 9_000 * 10**6
+    three_tenths = Constants(3_000, 79 * 10**16)
+    assert asked(pool, call_for(), constants=three_tenths).offered == pytest.approx(2_700 * 10**6, abs=1)
+    assert asked(pool, call_for(), constants=Constants(3_000)).offered == 9_000 * 10**6
 
 
 # --- who may be liquidated --------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from protocols import compiled, registry
 from protocols.lending import closing as closing_module
+from protocols.lending.aave_v3.rules import OWN, Constants
 from protocols.lending.closing import WHOLE, Closing, ClosingTerms, Pair, accepted, closing, code_of, received
 from protocols.lending.compound_v3.state import BASE
 from protocols.lending.interface import Offer
@@ -247,9 +248,11 @@ def test_a_rule_is_there_because_its_folder_is_there(tmp_path: Path) -> None:
 # --- the branches of each close factor ----------------------------------------------------------------------------
 
 
-def aave_v3(version: int, health: float, owed: float, debt: float, collateral: float) -> Closing:
+def aave_v3(
+    version: int, health: float, owed: float, debt: float, collateral: float, constants: Constants = OWN
+) -> Closing:
     pair = Pair(health, owed, debt, collateral, 0.8, 1.05, 0.1)
-    return closing(code_of("aave_v3"), np.array([float(version)]), pair)
+    return closing(code_of("aave_v3"), np.array([version, *constants], dtype=np.float64), pair)
 
 
 @pytest.mark.parametrize("version", [33, 35, 37])
@@ -273,6 +276,24 @@ def test_aave_v3_before_3_3_lets_half_of_the_one_debt_go_unless_health_is_0_95(v
     assert aave_v3(version, 0.95, 12_000.0, 1_000.0, 900.0).leftover_usd == 0.0
 
 
+@pytest.mark.parametrize("version", [30, 32, 33, 37])
+@pytest.mark.parametrize("constants", [Constants(10_000), Constants(close_factor_hf_threshold_wad=10**18)])
+@given(health=st.floats(0.0, 1.0), owed=st.floats(1e-2, 1e9), share=shares, collateral=st.floats(1e-2, 1e9))
+def test_a_close_factor_of_1_or_for_nobody_lets_every_debt_of_aave_v3_go_whole(
+    version: int, constants: Constants, health: float, owed: float, share: Fraction, collateral: float
+) -> None:
+    debt = float(share) * owed
+    terms = aave_v3(version, health, owed, debt, collateral, constants)
+    assert terms.most_usd == pytest.approx(debt, rel=1e-12, abs=2e-8)
+
+
+@pytest.mark.parametrize("version", [30, 32, 33, 37])
+def test_another_close_factor_of_aave_v3_is_of_what_half_is_of_and_starts_where_it_says(version: int) -> None:
+    three_tenths_below_half = Constants(3_000, 5 * 10**17)
+    for health, share in ((0.99, 0.3), (0.5 + 1e-9, 0.3), (0.5, 1.0)):
+        assert aave_v3(version, health, 1e4, 1e4, 2e4, three_tenths_below_half).most_usd == pytest.approx(share * 1e4)
+
+
 def test_aave_v3_since_3_3_wants_1_000_dollars_left_of_both_or_nothing_of_one() -> None:
     terms = aave_v3(36, 0.9, 3_000.0, 3_000.0, 2_625.0)
     assert terms.leftover_usd == 1_000.0
@@ -294,8 +315,9 @@ def test_nothing_is_accepted_for_a_collateral_that_cannot_be_seized() -> None:
 def test_aave_v2_lets_half_of_a_debt_go_whatever_the_health() -> None:
     for health in (0.2, 0.95, 0.999):
         pair = Pair(health, 5_000.0, 1_000.0, 10.0, 0.8, 1.05, 0.0)
-        terms = closing(code_of("aave_v2"), np.zeros(1), pair)
+        terms = closing(code_of("aave_v2"), np.array([5_000.0]), pair)
         assert terms == pytest.approx(Closing(500.0, 1.05, 0.0, 0.0))
+        assert closing(code_of("aave_v2"), np.array([8_000.0]), pair).most_usd == pytest.approx(800.0)
 
 
 def aave_v4(health: float, debt: float, collateral: float) -> Closing:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols.lending.morpho_blue.irm import FIXED_RATE
-from protocols.lending.morpho_blue.rules import liquidate
+from protocols.lending.morpho_blue.rules import OWN, incentive_factor, liquidate
 from protocols.lending.morpho_blue.shares import WAD
 from protocols.lending.morpho_blue.state import Position
 from protocols.tokens.metamorpho.rules import (
@@ -64,7 +64,7 @@ class World(NamedTuple):
         """The world after a borrower without enough collateral was liquidated in a market."""
         totals = totals_of(self.markets, market)
         shares = assets * totals.borrow_shares // totals.borrow_assets
-        done = liquidate(totals, Position(shares, 1), PAR, WAD // 2, 1, 0)
+        done = liquidate(totals, Position(shares, 1), PAR, WAD // 2, incentive_factor(WAD // 2, OWN), 1, 0)
         put(self.markets, market, done.totals)
         return self
 

@@ -26,6 +26,8 @@ from protocols.lending.morpho_blue.rules import (
     INCONSISTENT_INPUT,
     MAX_UINT128_EXCEEDED,
     OK,
+    OWN,
+    Constants,
     Liquidation,
     accrue,
     charge,
@@ -70,7 +72,7 @@ def situations(draw: st.DrawFn) -> tuple[Totals, Position, int, int]:
 
 
 def done(situation: tuple[Totals, Position, int, int], seized: int = 0, shares: int = 0) -> Liquidation:
-    return liquidate(*situation, seized, shares)
+    return liquidate(*situation, incentive_factor(situation[3], OWN), seized, shares)
 
 
 # --- parameters and shares --------------------------------------------------------------------------------------
@@ -90,7 +92,21 @@ def done(situation: tuple[Totals, Position, int, int], seized: int = 0, shares: 
     ],
 )
 def test_the_incentive_is_what_is_published_for_every_lltv(lltv: str, factor: int) -> None:
-    assert incentive_factor(int(Fraction(lltv) * WAD)) == factor
+    assert incentive_factor(int(Fraction(lltv) * WAD), OWN) == factor
+
+
+@given(st.integers(0, WAD), st.integers(0, WAD * 99 // 100), st.integers(WAD, 2 * WAD))
+def test_the_incentive_is_the_contract_s_formula_of_a_cursor_and_a_maximum(lltv: int, cursor: int, most: int) -> None:
+    found = incentive_factor(lltv, Constants(cursor, most))
+    room = 1 - Fraction(lltv, WAD)
+    formula = 1 / (1 - Fraction(cursor, WAD) * room)
+    # a unit too much in the divisor, which is 0.01 or more, makes 1e4 too little of the quotient
+    assert found == most or 0 <= formula * WAD - found <= 10**4 + 1
+    assert WAD <= found <= most
+    assert found <= incentive_factor(lltv, Constants(cursor + WAD // 200, most))
+    assert incentive_factor(lltv, Constants(0, most)) == WAD, "what is repaid is all that is seized"
+    if found < most and lltv < WAD:
+        assert found * lltv < WAD**2, "below a cursor of 1 no LLTV is toxic"
 
 
 @given(amounts, amounts, amounts)
@@ -167,7 +183,7 @@ def test_the_curve_moves_by_a_factor_of_e_in_a_fiftieth_of_a_year_with_everythin
 def test_one_share_buys_nothing_and_costs_one_unit() -> None:
     """Morpho's LiquidateIntegrationTest: LLTV 0.75, 400 collateral against 300, a price just below par."""
     totals = Totals(300, 300 * 10**6, 300, 300 * 10**6, NOW)
-    found = liquidate(totals, Position(300 * 10**6, 400), PAR - 10**16, 75 * WAD // 100, 0, 1)
+    found = done((totals, Position(300 * 10**6, 400), PAR - 10**16, 75 * WAD // 100), shares=1)
     assert (found.error, found.seized, found.repaid_assets) == (OK, 0, 1)
 
 
@@ -182,7 +198,7 @@ def test_a_debt_at_the_limit_is_healthy_and_one_unit_more_is_not() -> None:
     for debt, healthy in ((860, True), (861, False)):
         position = Position(debt * 10**6, 1000)
         assert is_healthy(totals, position, PAR, 86 * WAD // 100) == healthy
-        assert (liquidate(totals, position, PAR, 86 * WAD // 100, 0, 1).error == HEALTHY_POSITION) == healthy
+        assert (done((totals, position, PAR, 86 * WAD // 100), shares=1).error == HEALTHY_POSITION) == healthy
 
 
 @settings(max_examples=300, deadline=None)

@@ -14,6 +14,7 @@ from protocols.compiled import fast
 from protocols.lending.aave_v2.rates import bring_indices
 from protocols.lending.aave_v2.rules import (
     LIQUIDATION_CLOSE_FACTOR_PERCENT,
+    OWN,
     AccountData,
     Call,
     Quote,
@@ -105,7 +106,7 @@ def _check_case(case: Record) -> Outcome:
 
     was = pool.copy()
     wrong = _state_differences("before", pool, ledger, before, before, now)
-    quote = liquidate(pool.reserves, pool.indices(now), pool.positions, call, now)
+    quote = liquidate(OWN, pool.reserves, pool.indices(now), pool.positions, call, now)
     reason = REVERTS[quote.error]
     if recorded["reverted"]:
         expect("result", recorded, {"reverted", "selector", "error", "data"})
@@ -349,7 +350,7 @@ def fast_form(before: Pool, call: Call, now: int, exact: Quote, after: Pool) -> 
     moment = float(now)
     fast(bring_indices)(reserves, indices, moment)
     in_floats = call._replace(debt_to_cover=float(call.debt_to_cover))
-    quote = fast(liquidate)(reserves, indices, positions, in_floats, moment)
+    quote = fast(liquidate)(OWN, reserves, indices, positions, in_floats, moment)
 
     decided = ("error", "capped", "emptied")
     if (
@@ -390,4 +391,6 @@ def _margin(before: Pool, call: Call, now: int) -> float:
     exact = before.indices(now)
     indices = Indices([Watched(v) for v in exact.income], [Watched(v) for v in exact.debt])
     watched = call._replace(debt_to_cover=Watched(call.debt_to_cover))
-    return smallest_margin(lambda: liquidate(watch(before.reserves), indices, watch(before.positions), watched, now))
+    return smallest_margin(
+        lambda: liquidate(OWN, watch(before.reserves), indices, watch(before.positions), watched, now)
+    )

@@ -11,7 +11,7 @@ from typing import Any
 
 from chain.errors import UnsupportedError
 from protocols.lending.aave_v3 import rules
-from protocols.lending.aave_v3.rules import Call, Quote, liquidate
+from protocols.lending.aave_v3.rules import OWN, Call, Quote, liquidate
 from protocols.lending.aave_v3.versions import V36, Version, revert_name, version_of
 from tests.vectors.aave_v3_book import check_book
 from tests.vectors.aave_v3_pool import (
@@ -72,7 +72,7 @@ def _check_case(version: Version, case: dict[str, Any]) -> Outcome:
 
     was = pool.copy()
     wrong = _state_differences("before", pool, ledger, before, before, now)
-    quote = liquidate(version.code, pool.reserves, was.indices(now), pool.emodes, pool.positions, call, now)
+    quote = liquidate(version.code, OWN, pool.reserves, was.indices(now), pool.emodes, pool.positions, call, now)
     reason = revert_name(version.code, quote.error)
     if recorded["reverted"]:
         expect("result", recorded, {"reverted", "selector", "error", "data"})

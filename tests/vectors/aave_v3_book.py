@@ -14,7 +14,7 @@ from fractions import Fraction
 from protocols.arithmetic import max_uint256
 from protocols.lending.aave_v3.balances import debt_balance, supplied_balance
 from protocols.lending.aave_v3.market import AaveV3Market
-from protocols.lending.aave_v3.rules import Call, quote
+from protocols.lending.aave_v3.rules import OWN, Call, quote
 from protocols.lending.aave_v3.versions import Version
 from protocols.lending.interface import Offer, Settlement
 from tests.vectors.aave_v3_pool import (
@@ -212,7 +212,7 @@ def _check_liquidation(book: Book, account: int, collateral: int, debt: int, rec
     pool, market = book.pool, book.market
     call = Call(account, collateral, debt, max_uint256(), False, False, False)
     state = pool.reserves, pool.indices(book.now), pool.emodes, pool.positions
-    quoted = quote(pool.version.code, *state, market.account_data(account), call, book.now)
+    quoted = quote(pool.version.code, OWN, *state, market.account_data(account), call, book.now)
     health = market.health_raw(account)
     was = pool.copy()
     settlement = market.settle(Offer(account, collateral, debt, quoted.repaid), max_uint256())

@@ -8,7 +8,7 @@ from typing import Any
 from protocols.compiled import fast
 from protocols.lending.aave_v3.balances import debt_balance, supplied_balance
 from protocols.lending.aave_v3.rates import bring_indices
-from protocols.lending.aave_v3.rules import AccountData, Call, Quote, account_data, liquidate
+from protocols.lending.aave_v3.rules import OWN, AccountData, Call, Quote, account_data, liquidate
 from protocols.lending.aave_v3.state import EModes, Indices, Positions, Reserves, State, copied, to_fast
 from protocols.lending.aave_v3.versions import V30, Version
 from tests.vectors.outcome import RELATIVE_TOLERANCE, relative_error
@@ -292,7 +292,7 @@ def fast_form(before: Pool, call: Call, now: int, exact: Quote, after: Pool) -> 
     moment = float(now)
     fast(bring_indices)(version, reserves, indices, moment)
     in_floats = call._replace(debt_to_cover=float(call.debt_to_cover))
-    quote = fast(liquidate)(version, reserves, indices, emodes, positions, in_floats, moment)
+    quote = fast(liquidate)(version, OWN, reserves, indices, emodes, positions, in_floats, moment)
 
     decided = ("error", "capped", "emptied", "cleared")
     flags = ("collateral", "borrowing")
@@ -350,4 +350,4 @@ def _margin(before: Pool, call: Call, now: int) -> float:
     exact = before.indices(now)
     indices = Indices([Watched(v) for v in exact.income], [Watched(v) for v in exact.debt])
     watched = call._replace(debt_to_cover=Watched(call.debt_to_cover))
-    return smallest_margin(lambda: liquidate(version, reserves, indices, before.emodes, positions, watched, now))
+    return smallest_margin(lambda: liquidate(version, OWN, reserves, indices, before.emodes, positions, watched, now))

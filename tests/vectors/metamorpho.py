@@ -17,8 +17,8 @@ from eth_utils.crypto import keccak
 
 from protocols.compiled import fast
 from protocols.lending.morpho_blue.irm import FIXED_RATE, NO_INTEREST, SECONDS_PER_YEAR
+from protocols.lending.morpho_blue.rules import OWN, incentive_factor, liquidate
 from protocols.lending.morpho_blue.rules import REVERTS as MORPHO_REVERTS
-from protocols.lending.morpho_blue.rules import liquidate
 from protocols.lending.morpho_blue.shares import WAD, wad_div_down
 from protocols.lending.morpho_blue.state import Position
 from protocols.tokens.metamorpho import rules
@@ -307,9 +307,9 @@ def _liquidate(world: World, call: Record) -> tuple[str, dict[str, int]]:
     position = Position(int(call["position"]["borrowShares"]), int(call["position"]["collateral"]))
     shares_before = markets.supply_shares[m]
     rules.bring(markets, m, world.now)
-    done = liquidate(
-        rules.totals_of(markets, m), position, int(call["price"]), world.lltv_wad[m], int(call["seizedAssets"]), 0
-    )
+    lltv = world.lltv_wad[m]
+    terms = int(call["price"]), lltv, incentive_factor(lltv, OWN), int(call["seizedAssets"]), 0
+    done = liquidate(rules.totals_of(markets, m), position, *terms)
     reason = MORPHO_REVERTS[done.error]
     if not reason:
         rules.put(markets, m, done.totals)

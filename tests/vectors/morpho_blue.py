@@ -119,7 +119,9 @@ def _check_case(case: Record) -> Outcome:
     accrual = charged(before["irm"], totals, fee_wad, rate_wad, now)
     wrong = differences("before.market_accrued", before["market_accrued"], show_market(accrual.totals, fee_wad))
     arguments = (int(before["price"]), int(before["lltv"]), int(call["seizedAssets"]), int(call["repaidShares"]))
-    done = rules.liquidate(accrual.totals, position, *arguments)
+    price, lltv, *amounts = arguments
+    factor = rules.incentive_factor(lltv, rules.OWN)
+    done = rules.liquidate(accrual.totals, position, price, lltv, factor, *amounts)
     reason = rules.REVERTS[done.error]
     if recorded["reverted"]:
         expect("result", recorded, {"reverted", "selector", "error"})
@@ -191,15 +193,17 @@ def fast_form(
     totals
         With interest to now.
     """
-    exact = rules.liquidate(totals, position, price, lltv_wad, seized, shares)
-    numbers = map(float, (price, lltv_wad, seized, shares))
+    factor = rules.incentive_factor(lltv_wad, rules.OWN)
+    exact = rules.liquidate(totals, position, price, lltv_wad, factor, seized, shares)
+    of_floats = fast(rules.incentive_factor)(float(lltv_wad), rules.Constants(*map(float, rules.OWN)))
+    numbers = float(price), float(lltv_wad), of_floats, float(seized), float(shares)
     found = fast(rules.liquidate)(Totals(*map(float, totals)), Position(*map(float, position)), *numbers)
     if (found.error, found.emptied) != (exact.error, exact.emptied):
         watched = Totals(*map(Watched, totals)), Position(*map(Watched, position))
         # Prices at an edge are made by a division: what collateral is worth falls short of an integer by less than a
         # float can tell, and where it is a few units in all, that unit decides.
         return 0.0, smallest_margin(
-            lambda: rules.liquidate(*watched, Watched(price), lltv_wad, Watched(seized), Watched(shares)),
+            lambda: rules.liquidate(*watched, Watched(price), lltv_wad, factor, Watched(seized), Watched(shares)),
             roundings=True,
         )
     # A rounding by one unit of the loan token is one by as many shares, and as much collateral, as it is worth.

@@ -11,8 +11,10 @@ from protocols.arithmetic import max_uint256
 from protocols.lending.aave_v2.rates import bring_indices, next_borrow_index, stable_balance, stable_supply
 from protocols.lending.aave_v2.rules import (
     HEALTH_FACTOR_LIQUIDATION_THRESHOLD,
+    OWN,
     AccountData,
     Call,
+    Constants,
     Quote,
     account_data,
     backs_debt,
@@ -49,6 +51,8 @@ class AaveV2Market(UsualMarket):
         dollar.
     timestamp
         Time of the state, unix seconds.
+    constants
+        The contracts', unless an audit asks about others.
 
     Raises
     ------
@@ -73,6 +77,7 @@ class AaveV2Market(UsualMarket):
         base_unit: int,
         numeraire: int | None,
         timestamp: int,
+        constants: Constants = OWN,
     ) -> None:
         self.name = name
         self.version = version_of(version).name
@@ -80,6 +85,7 @@ class AaveV2Market(UsualMarket):
         self.tokens = tuple(tokens)
         self.numeraire = numeraire
         self._base_unit = base_unit
+        self._constants = constants
         self._reserves = copied(reserves)
         self._positions = copied(positions)
         self._check()
@@ -147,7 +153,9 @@ class AaveV2Market(UsualMarket):
 
     def closing_terms(self) -> ClosingTerms:
         """Half of a debt at once, and the whole bonus is the liquidator's."""
-        return ClosingTerms(code_of(self.protocol), np.zeros(1), np.zeros(len(self.tokens)))
+        return ClosingTerms(
+            code_of(self.protocol), np.array(self._constants, dtype=np.float64), np.zeros(len(self.tokens))
+        )
 
     def deficits_raw(self) -> Sequence[int]:
         """Nothing for any reserve: Aave v2 realises no bad debt, what cannot be recovered goes on as debt."""
@@ -201,14 +209,14 @@ class AaveV2Market(UsualMarket):
     def settle(self, offer: Offer, amount_raw: int) -> Settlement:
         """Execute the liquidation and change the state as the contract does; nothing changes if it is refused."""
         call = _call(offer.account, offer.collateral, offer.debt, amount_raw)
-        quoted = liquidate(self._reserves, self._indices, self._positions, call, self._now)
+        quoted = liquidate(self._constants, self._reserves, self._indices, self._positions, call, self._now)
         for entry in range(self._positions.offsets[offer.account], self._positions.offsets[offer.account + 1]):
             self._view.refresh(entry)
         return Settlement(_terms(quoted))
 
     def _quote(self, data: AccountData, account: int, collateral: int, debt: int, amount_raw: int) -> Quote:
         call = _call(account, collateral, debt, amount_raw)
-        return quote(self._reserves, self._indices, self._positions, data, call, self._now)
+        return quote(self._constants, self._reserves, self._indices, self._positions, data, call, self._now)
 
     def _most(self, data: AccountData, account: int, collateral: int, debt: int) -> int:
         """The largest repayment worth offering, 0 if every one is refused."""

@@ -1,9 +1,10 @@
-"""What governance sets in an Aave v2 pool. The close factor is a constant of the contracts."""
+"""What governance sets in an Aave v2 pool, and the close factor, which is a constant of the contracts."""
 
 from __future__ import annotations
 
-from protocols.lending.aave_v2.tables import RESERVES
-from protocols.lending.parameters import RAY, Parameter
+from protocols.lending.aave_v2.rules import OWN
+from protocols.lending.aave_v2.tables import CONSTANTS, RESERVES
+from protocols.lending.parameters import RAY, Parameter, of_market
 
 PARAMETERS = (
     Parameter("ltv", RESERVES, "ltv_bps", laxer=1),
@@ -14,4 +15,5 @@ PARAMETERS = (
     Parameter("base_rate", RESERVES, "base_rate_ray", RAY, most=10.0),
     Parameter("slope1", RESERVES, "slope1_ray", RAY, most=10.0),
     Parameter("slope2", RESERVES, "slope2_ray", RAY, most=100.0),
+    Parameter("close_factor", CONSTANTS, "close_factor_bps", subject=of_market, constant=OWN.close_factor_bps),
 )

@@ -52,6 +52,16 @@ HEALTH_FACTOR_LIQUIDATION_THRESHOLD = 10**18
 LIQUIDATION_CLOSE_FACTOR_PERCENT = 5000
 
 
+class Constants(NamedTuple):
+    """What every pool has for good, and an audit may ask about: the share of a debt that may be repaid at once."""
+
+    close_factor_bps: Number = LIQUIDATION_CLOSE_FACTOR_PERCENT
+
+
+OWN = Constants()
+"""The contracts' own."""
+
+
 class Call(NamedTuple):
     """Arguments of LendingPool.liquidationCall, and what it finds around it.
 
@@ -210,9 +220,9 @@ def validate(reserves: Reserves, data: AccountData, call: Call, enabled: bool, d
 
 
 @rule
-def most_repayable(debt: Number) -> Number:
+def most_repayable(constants: Constants, debt: Number) -> Number:
     """The close factor: half of what is owed in a reserve, whatever the account's health."""
-    return rounded(percent_mul(debt, LIQUIDATION_CLOSE_FACTOR_PERCENT))
+    return rounded(percent_mul(debt, constants.close_factor_bps))
 
 
 @rule
@@ -233,7 +243,13 @@ def refused(error: int) -> Quote:
 
 @rule
 def quote(
-    reserves: Reserves, indices: Indices, positions: Positions, data: AccountData, call: Call, now: Number
+    constants: Constants,
+    reserves: Reserves,
+    indices: Indices,
+    positions: Positions,
+    data: AccountData,
+    call: Call,
+    now: Number,
 ) -> Quote:
     """What LendingPool.liquidationCall would do at `now`, the time of `indices`; nothing is changed.
 
@@ -262,7 +278,7 @@ def quote(
     if collateral_price == 0:
         return refused(CALL_FAILED)
 
-    most = most_repayable(debt)
+    most = most_repayable(constants, debt)
     offered = most if call.debt_to_cover > most else call.debt_to_cover
 
     # LendingPoolCollateralManager._calculateAvailableCollateralToLiquidate: the bonus comes before the division.
@@ -308,14 +324,16 @@ def quote(
 
 
 @rule
-def liquidate(reserves: Reserves, indices: Indices, positions: Positions, call: Call, now: Number) -> Quote:
+def liquidate(
+    constants: Constants, reserves: Reserves, indices: Indices, positions: Positions, call: Call, now: Number
+) -> Quote:
     """LendingPoolCollateralManager.liquidationCall at `now`, the time of `indices`.
 
     Changes `reserves`, `positions` and the two reserves' `indices`, or nothing if the quote that it returns has an
     error.
     """
     data = account_data(reserves, indices, positions, call.account, now)
-    quoted = quote(reserves, indices, positions, data, call, now)
+    quoted = quote(constants, reserves, indices, positions, data, call, now)
     if quoted.error != OK:
         return quoted
     c, d = call.collateral, call.debt

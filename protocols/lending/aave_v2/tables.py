@@ -6,7 +6,9 @@ from chain.errors import InputError
 from chain.snapshot import Market, Snapshot
 from chain.tables import Column, Schema
 from protocols.lending.aave_v2.market import AaveV2Market
+from protocols.lending.aave_v2.rules import OWN
 from protocols.lending.aave_v2.state import Positions, Reserves
+from protocols.lending.constants import constants_of
 from protocols.lending.tables import ACCOUNT, MARKET, TOKEN, balances, one_row, rows_of
 
 PROTOCOL = "aave_v2"
@@ -66,7 +68,15 @@ POSITIONS = Schema.of(
     Column("collateral", "bool", "the account's flag: supplied tokens are used as collateral"),
     Column("borrowing", "bool", "the account's flag: it borrows this reserve"),
 )
-SCHEMAS = (POOLS, RESERVES, ACCOUNTS, POSITIONS)
+CONSTANTS = Schema.of(
+    "aave_v2.constants",
+    [MARKET],
+    Column(
+        "close_factor_bps", "int64", "share of a debt that may be repaid at once (LIQUIDATION_CLOSE_FACTOR_PERCENT)"
+    ),
+)
+_READ = (POOLS, RESERVES, ACCOUNTS, POSITIONS)
+SCHEMAS = (*_READ, CONSTANTS)
 
 
 def load(snapshot: Snapshot) -> list[AaveV2Market]:
@@ -83,7 +93,7 @@ def load(snapshot: Snapshot) -> list[AaveV2Market]:
 
 
 def _load(snapshot: Snapshot, market: Market) -> AaveV2Market:
-    pools, reserves, accounts, positions = rows_of(snapshot, SCHEMAS, market)
+    pools, reserves, accounts, positions = rows_of(snapshot, _READ, market)
     pool = one_row(pools, market)
     base = pool["base_token"]
     ids = reserves.ints("id")
@@ -104,4 +114,5 @@ def _load(snapshot: Snapshot, market: Market) -> AaveV2Market:
         base_unit=pool["base_unit"],
         numeraire=tokens.index(base) if base else None,
         timestamp=snapshot.timestamp,
+        constants=constants_of(snapshot, CONSTANTS, market, OWN),
     )

@@ -11,8 +11,10 @@ from protocols.lending.aave_v3.balances import debt_balance, supplied_balance
 from protocols.lending.aave_v3.rates import bring_indices
 from protocols.lending.aave_v3.rules import (
     MINIMUM_HEALTH_FACTOR_LIQUIDATION_THRESHOLD,
+    OWN,
     AccountData,
     Call,
+    Constants,
     Quote,
     account_data,
     backs_debt,
@@ -60,6 +62,8 @@ class AaveV3Market(UsualMarket):
         Exact state (lists of ints), as stored at or before `timestamp`; copied.
     timestamp
         Time of the state, unix seconds.
+    constants
+        The contracts', unless an audit asks about others.
 
     Raises
     ------
@@ -82,8 +86,9 @@ class AaveV3Market(UsualMarket):
         emodes: EModes,
         positions: Positions,
         timestamp: int,
+        constants: Constants = OWN,
     ) -> None:
-        self._version = version_of(version)
+        self._version, self._constants = version_of(version), constants
         self.name = name
         self.accounts = tuple(accounts)
         self.tokens = tuple(tokens)
@@ -173,9 +178,10 @@ class AaveV3Market(UsualMarket):
         return int(self.account_data(account).health_factor)
 
     def closing_terms(self) -> ClosingTerms:
-        """The version's close factor, and each reserve's liquidation protocol fee."""
+        """The close factor of its version and constants, and each reserve's liquidation protocol fee."""
         fee = np.array(self._reserves.fee_bps, dtype=np.float64) / 10_000
-        return ClosingTerms(code_of(self.protocol), np.array([float(self._version.code)]), fee)
+        parameters = np.array([self._version.code, *self._constants], dtype=np.float64)
+        return ClosingTerms(code_of(self.protocol), parameters, fee)
 
     def deficits_raw(self) -> Sequence[int]:
         """Realised bad debt of each reserve so far, smallest units."""
@@ -230,7 +236,7 @@ class AaveV3Market(UsualMarket):
         version, reserves, positions = self._version.code, self._reserves, self._positions
         before = list(reserves.deficit_raw)
         call = _call(offer.account, offer.collateral, offer.debt, amount_raw)
-        quoted = liquidate(version, reserves, self._indices, self._emodes, positions, call, self._now)
+        quoted = liquidate(version, self._constants, reserves, self._indices, self._emodes, positions, call, self._now)
         entries = range(positions.offsets[offer.account], positions.offsets[offer.account + 1])
         for entry in entries:
             self._view.refresh(entry)
@@ -261,6 +267,7 @@ class AaveV3Market(UsualMarket):
     def _quote(self, data: AccountData, account: int, collateral: int, debt: int, amount_raw: int) -> Quote:
         return quote(
             self._version.code,
+            self._constants,
             self._reserves,
             self._indices,
             self._emodes,

@@ -1,11 +1,12 @@
-"""What governance sets in an Aave v3 pool. The close factor and its thresholds are constants of the contracts."""
+"""What governance sets in an Aave v3 pool, and the close factor, which is a constant of the contracts."""
 
 from __future__ import annotations
 
 from chain.snapshot import Snapshot
 from chain.tables import Table
-from protocols.lending.aave_v3.tables import EMODES, RESERVES
-from protocols.lending.parameters import BORROW_CAP, RAY, SUPPLY_CAP, Parameter
+from protocols.lending.aave_v3.rules import OWN
+from protocols.lending.aave_v3.tables import CONSTANTS, EMODES, RESERVES
+from protocols.lending.parameters import BORROW_CAP, RAY, SUPPLY_CAP, WAD, Parameter, of_market
 
 
 def _of_emode(snapshot: Snapshot, table: Table) -> list[str]:
@@ -29,4 +30,13 @@ PARAMETERS = (
     Parameter("ltv", EMODES, "ltv_bps", laxer=1, subject=_of_emode),
     Parameter("liquidation_threshold", EMODES, "threshold_bps", laxer=1, subject=_of_emode),
     Parameter("liquidation_bonus", EMODES, "bonus_bps", least=1.0, most=2.0, subject=_of_emode),
+    Parameter("close_factor", CONSTANTS, "close_factor_bps", subject=of_market, constant=OWN.close_factor_bps),
+    Parameter(
+        "close_factor_hf_threshold",
+        CONSTANTS,
+        "close_factor_hf_threshold_wad",
+        WAD,
+        subject=of_market,
+        constant=OWN.close_factor_hf_threshold_wad,
+    ),
 )

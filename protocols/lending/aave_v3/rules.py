@@ -3,7 +3,8 @@
 The functions follow Pool.liquidationCall: :func:`account_data` is GenericLogic.calculateUserAccountData,
 :func:`quote` validates and computes the amounts and changes nothing, :func:`liquidate` executes. All of them take the
 `version` as a number of :mod:`protocols.lending.aave_v3.versions` and the pool's state as arrays
-(:mod:`protocols.lending.aave_v3.state`), in either number system.
+(:mod:`protocols.lending.aave_v3.state`), in either number system. The :class:`Constants` of the contracts are
+:data:`OWN`.
 
 Sources: LiquidationLogic, ValidationLogic, GenericLogic and IsolationModeLogic of aave-v3-origin (3.1 and later) and of
 aave-v3-core (3.0). Not modelled, because nothing recorded shows them: stable-rate debt, unbacked aTokens, and reserves
@@ -72,6 +73,25 @@ CLOSE_FACTOR_HF_THRESHOLD = 95 * 10**16
 DEFAULT_LIQUIDATION_CLOSE_FACTOR = 5000
 MIN_BASE_MAX_CLOSE_FACTOR_THRESHOLD = 2000 * 10**8
 MIN_LEFTOVER_BASE = MIN_BASE_MAX_CLOSE_FACTOR_THRESHOLD // 2
+
+
+class Constants(NamedTuple):
+    """What every pool has for good, and an audit may ask about.
+
+    Attributes
+    ----------
+    close_factor_bps
+        The share of a debt that may be repaid of an account that is healthy enough.
+    close_factor_hf_threshold_wad
+        The health factor up to which all of it may be.
+    """
+
+    close_factor_bps: Number = DEFAULT_LIQUIDATION_CLOSE_FACTOR
+    close_factor_hf_threshold_wad: Number = CLOSE_FACTOR_HF_THRESHOLD
+
+
+OWN = Constants()
+"""The contracts' own."""
 
 
 class Call(NamedTuple):
@@ -283,6 +303,7 @@ def validate(
 @rule
 def most_repayable(
     version: int,
+    constants: Constants,
     data: AccountData,
     debt: Number,
     debt_in_base: Number,
@@ -293,18 +314,18 @@ def most_repayable(
     """The close factor: how much of a `debt` may be repaid at once.
 
     Before 3.3 half of it, or all at a health factor of 0.95 and below. Since then as much as half of the account's
-    whole debt is worth, and all also where this debt or this collateral is small.
+    whole debt is worth, and all also where this debt or this collateral is small. Half and 0.95 are `constants`.
     """
     if version < V33:
-        if data.health_factor > CLOSE_FACTOR_HF_THRESHOLD:
-            return rounded(percent_mul(debt, DEFAULT_LIQUIDATION_CLOSE_FACTOR))
+        if data.health_factor > constants.close_factor_hf_threshold_wad:
+            return rounded(percent_mul(debt, constants.close_factor_bps))
         return debt
     if (
         supply_in_base >= MIN_BASE_MAX_CLOSE_FACTOR_THRESHOLD
         and debt_in_base >= MIN_BASE_MAX_CLOSE_FACTOR_THRESHOLD
-        and data.health_factor > CLOSE_FACTOR_HF_THRESHOLD
+        and data.health_factor > constants.close_factor_hf_threshold_wad
     ):
-        most_in_base = rounded(percent_mul(data.debt, DEFAULT_LIQUIDATION_CLOSE_FACTOR))
+        most_in_base = rounded(percent_mul(data.debt, constants.close_factor_bps))
         if debt_in_base > most_in_base:
             return floored(mul_div_down(most_in_base, unit, price))
     return debt
@@ -332,6 +353,7 @@ def refused(error: int) -> Quote:
 @rule
 def quote(
     version: int,
+    constants: Constants,
     reserves: Reserves,
     indices: Indices,
     emodes: EModes,
@@ -373,6 +395,7 @@ def quote(
 
     most = most_repayable(
         version,
+        constants,
         data,
         debt,
         debt_value(version, debt, debt_price, debt_unit),
@@ -453,6 +476,7 @@ def quote(
 @rule
 def liquidate(
     version: int,
+    constants: Constants,
     reserves: Reserves,
     indices: Indices,
     emodes: EModes,
@@ -465,7 +489,7 @@ def liquidate(
     Changes `reserves` and `positions`, or nothing if the quote that it returns has an error.
     """
     data = account_data(version, reserves, indices, emodes, positions, call.account)
-    quoted = quote(version, reserves, indices, emodes, positions, data, call, now)
+    quoted = quote(version, constants, reserves, indices, emodes, positions, data, call, now)
     if quoted.error != OK:
         return quoted
     c, d = call.collateral, call.debt

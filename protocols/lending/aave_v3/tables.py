@@ -6,7 +6,9 @@ from chain.errors import InputError
 from chain.snapshot import Market, Snapshot
 from chain.tables import Column, Schema, Table
 from protocols.lending.aave_v3.market import AaveV3Market
+from protocols.lending.aave_v3.rules import OWN
 from protocols.lending.aave_v3.state import EModes, Positions, Reserves
+from protocols.lending.constants import constants_of
 from protocols.lending.tables import ACCOUNT, MARKET, TOKEN, balances, rows_of
 
 PROTOCOL = "aave_v3"
@@ -83,7 +85,20 @@ POSITIONS = Schema.of(
     Column("collateral", "bool", "the account's flag: supplied tokens are used as collateral"),
     Column("borrowing", "bool", "the account's flag: it borrows this reserve"),
 )
-SCHEMAS = (RESERVES, EMODES, EMODE_RESERVES, ACCOUNTS, POSITIONS)
+CONSTANTS = Schema.of(
+    "aave_v3.constants",
+    [MARKET],
+    Column(
+        "close_factor_bps", "int64", "share of a debt that may be repaid at once (DEFAULT_LIQUIDATION_CLOSE_FACTOR)"
+    ),
+    Column(
+        "close_factor_hf_threshold_wad",
+        "uint256",
+        "health factor up to which all may be repaid (CLOSE_FACTOR_HF_THRESHOLD)",
+    ),
+)
+_READ = (RESERVES, EMODES, EMODE_RESERVES, ACCOUNTS, POSITIONS)
+SCHEMAS = (*_READ, CONSTANTS)
 
 
 def load(snapshot: Snapshot) -> list[AaveV3Market]:
@@ -100,7 +115,7 @@ def load(snapshot: Snapshot) -> list[AaveV3Market]:
 
 
 def _load(snapshot: Snapshot, market: Market) -> AaveV3Market:
-    reserves, categories, members, accounts, positions = rows_of(snapshot, SCHEMAS, market)
+    reserves, categories, members, accounts, positions = rows_of(snapshot, _READ, market)
     ids = reserves.ints("id")
     if ids != sorted(set(ids)):
         raise InputError(f"table {RESERVES.name}: market {market.name} should list its reserves in order of their ids")
@@ -117,6 +132,7 @@ def _load(snapshot: Snapshot, market: Market) -> AaveV3Market:
         emodes=_emodes(categories, members, tokens),
         positions=Positions(*[*columns, accounts.ints("emode")]),
         timestamp=snapshot.timestamp,
+        constants=constants_of(snapshot, CONSTANTS, market, OWN),
     )
 
 

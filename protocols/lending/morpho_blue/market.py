@@ -11,7 +11,9 @@ from protocols.lending.interface import Exposures, Offer, Settlement, Terms, Usu
 from protocols.lending.morpho_blue.irm import ADAPTIVE_CURVE, FIXED_RATE, NO_INTEREST
 from protocols.lending.morpho_blue.rules import (
     OK,
+    OWN,
     REVERTS,
+    Constants,
     Liquidation,
     accrue,
     borrow_limit,
@@ -56,6 +58,8 @@ class MorphoBlueMarket(UsualMarket):
         What the oracle says: smallest units of the loan token for 1e36 of the collateral's.
     timestamp
         Time of the state, unix seconds.
+    constants
+        The contract's, unless an audit asks about others.
 
     Raises
     ------
@@ -81,6 +85,7 @@ class MorphoBlueMarket(UsualMarket):
         positions: Sequence[Position],
         price_raw: int,
         timestamp: int,
+        constants: Constants = OWN,
     ) -> None:
         if version not in VERSIONS:
             raise UnsupportedError(
@@ -97,13 +102,14 @@ class MorphoBlueMarket(UsualMarket):
         self.accounts = tuple(accounts)
         self.tokens = tokens
         self._parameters = parameters
+        self._factor = incentive_factor(parameters.lltv_wad, constants)
         self._rate = rate_wad
         self._totals, self._now = totals, timestamp
         self._positions = list(positions)
         self._price = price_raw
         self._price_unit = 10 ** (36 + decimals[LOAN] - decimals[COLLATERAL])
         self._written_off = 0
-        self._view = _View(self._positions, decimals, parameters.lltv_wad)
+        self._view = _View(self._positions, decimals, parameters.lltv_wad, self._factor)
         self.advance(timestamp)
 
     # --- time and prices ----------------------------------------------------------------------------------------
@@ -179,7 +185,7 @@ class MorphoBlueMarket(UsualMarket):
         position = self._positions[account]
         if not position.collateral or not self.is_liquidatable(account):
             return []
-        _, cost = whole(self._accrual.totals, position, self._price, self._parameters.lltv_wad)
+        _, cost = whole(self._accrual.totals, position, self._price, self._factor)
         return [Offer(account, COLLATERAL, LOAN, max(cost, 1))]
 
     def terms(self, offer: Offer, amount_raw: int) -> Terms:
@@ -213,8 +219,8 @@ class MorphoBlueMarket(UsualMarket):
 
     def _liquidation(self, account: int, amount_raw: int) -> Liquidation:
         totals, position, lltv_wad = self._accrual.totals, self._positions[account], self._parameters.lltv_wad
-        take = take_for(totals, position, self._price, lltv_wad, amount_raw)
-        return liquidate(totals, position, self._price, lltv_wad, take.seized, take.shares)
+        take = take_for(totals, position, self._price, self._factor, amount_raw)
+        return liquidate(totals, position, self._price, lltv_wad, self._factor, take.seized, take.shares)
 
 
 def _terms(done: Liquidation) -> Terms:
@@ -224,7 +230,9 @@ def _terms(done: Liquidation) -> Terms:
 class _View:
     """Positions as float64 arrays, kept in step with the exact ones: an account has two entries, one a token."""
 
-    def __init__(self, positions: Sequence[Position], decimals: tuple[int, int], lltv_wad: int) -> None:
+    def __init__(
+        self, positions: Sequence[Position], decimals: tuple[int, int], lltv_wad: int, factor_wad: int
+    ) -> None:
         count = len(positions)
         self._unit = 10.0 ** decimals[LOAN]
         self._collateral_unit = 10.0 ** decimals[COLLATERAL]
@@ -233,7 +241,7 @@ class _View:
         self._supplied = np.zeros(2 * count)
         self._shares = np.zeros(2 * count)
         self._threshold = np.tile([lltv_wad / WAD, 0.0], count)
-        self._bonus = np.tile([incentive_factor(lltv_wad) / WAD, 1.0], count)
+        self._bonus = np.tile([factor_wad / WAD, 1.0], count)
         for account, position in enumerate(positions):
             self.refresh(account, position)
 

@@ -8,7 +8,7 @@ from typing import Any
 from chain.calls import Call
 from chain.fork import Fork, Reverted
 from chain.snapshot import Market
-from protocols.lending.morpho_blue.rules import HEALTHY_POSITION, REVERTS, borrow_limit, owed
+from protocols.lending.morpho_blue.rules import HEALTHY_POSITION, OWN, REVERTS, borrow_limit, incentive_factor, owed
 from protocols.lending.morpho_blue.sizes import take_for
 from protocols.lending.morpho_blue.state import Position, Totals
 from protocols.onfork import Hand, logs_of, read_all, word
@@ -71,7 +71,8 @@ class OnFork:
         the event.
         """
         totals, price = self._now()
-        take = take_for(totals, self._positions([account])[0], price, self._lltv_wad, amount_raw)
+        factor = int(incentive_factor(self._lltv_wad, OWN))
+        take = take_for(totals, self._positions([account])[0], price, factor, amount_raw)
         self.hand.allow(debt, self.morpho)
         self.hand.hold(debt, amount_raw)
         receipt = self.hand.act(

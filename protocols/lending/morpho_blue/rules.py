@@ -35,6 +35,25 @@ from protocols.lending.morpho_blue.state import Parameters, Position, Totals
 LIQUIDATION_CURSOR = 3 * WAD // 10
 MAX_LIQUIDATION_INCENTIVE_FACTOR = 115 * WAD // 100
 
+
+class Constants(NamedTuple):
+    """What Morpho has for good of the liquidation incentive factor, and an audit may ask about.
+
+    Attributes
+    ----------
+    liquidation_cursor_wad
+        The share of the room above the LLTV that the incentive takes.
+    max_incentive_factor_wad
+        The highest factor, whatever the LLTV.
+    """
+
+    liquidation_cursor_wad: Number = LIQUIDATION_CURSOR
+    max_incentive_factor_wad: Number = MAX_LIQUIDATION_INCENTIVE_FACTOR
+
+
+OWN = Constants()
+"""The contract's own."""
+
 OK, INCONSISTENT_INPUT, HEALTHY_POSITION, ARITHMETIC_PANIC, DIVISION_PANIC, MAX_UINT128_EXCEEDED = range(6)
 REVERTS = {
     OK: "",
@@ -167,28 +186,28 @@ def is_healthy(totals: Totals, position: Position, price: Number, lltv_wad: Numb
 
 
 @rule
-def incentive_factor(lltv_wad: Number) -> Number:
+def incentive_factor(lltv_wad: Number, constants: Constants) -> Number:
     """The liquidation incentive factor (LIF) in wad: what is seized is worth this much of what is repaid."""
-    factor = wad_div_down(zero() + WAD, WAD - wad_mul_down(zero() + LIQUIDATION_CURSOR, WAD - lltv_wad))
-    return min(zero() + MAX_LIQUIDATION_INCENTIVE_FACTOR, factor)
+    cursor, most = zero() + constants.liquidation_cursor_wad, zero() + constants.max_incentive_factor_wad
+    return min(most, wad_div_down(zero() + WAD, WAD - wad_mul_down(cursor, WAD - lltv_wad)))
 
 
 # --- liquidation ------------------------------------------------------------------------------------------------
 
 
 @rule
-def shares_for(seized: Number, totals: Totals, price: Number, lltv_wad: Number) -> Number:
-    """Debt shares that must be repaid for `seized` units of collateral."""
+def shares_for(seized: Number, totals: Totals, price: Number, factor_wad: Number) -> Number:
+    """Debt shares that must be repaid for `seized` units of collateral; `factor_wad` is the LIF."""
     quoted = rounded_up(mul_div_up(seized, price, oracle_price_scale()))
-    assets = wad_div_up(quoted, incentive_factor(lltv_wad))
+    assets = wad_div_up(quoted, factor_wad)
     return to_shares_up(assets, totals.borrow_assets, totals.borrow_shares)
 
 
 @rule
-def seized_for(shares: Number, totals: Totals, price: Number, lltv_wad: Number) -> Number:
-    """Collateral that repaying `shares` gives; the price must not be 0."""
+def seized_for(shares: Number, totals: Totals, price: Number, factor_wad: Number) -> Number:
+    """Collateral that repaying `shares` gives; `factor_wad` is the LIF, and the price must not be 0."""
     assets = to_assets_down(shares, totals.borrow_assets, totals.borrow_shares)
-    return floored(mul_div_down(wad_mul_down(assets, incentive_factor(lltv_wad)), oracle_price_scale(), price))
+    return floored(mul_div_down(wad_mul_down(assets, factor_wad), oracle_price_scale(), price))
 
 
 @rule
@@ -200,7 +219,13 @@ def refused(error: int, totals: Totals, position: Position) -> Liquidation:
 
 @rule
 def liquidate(
-    totals: Totals, position: Position, price: Number, lltv_wad: Number, seized: Number, shares: Number
+    totals: Totals,
+    position: Position,
+    price: Number,
+    lltv_wad: Number,
+    factor_wad: Number,
+    seized: Number,
+    shares: Number,
 ) -> Liquidation:
     """Morpho.liquidate, by collateral (`seized`) or by debt shares (`shares`): the other one must be 0.
 
@@ -210,6 +235,8 @@ def liquidate(
         With interest to now.
     price
         The oracle's, smallest units of the loan token for 1e36 of the collateral's.
+    factor_wad
+        The LLTV's :func:`incentive_factor`, which the contract computes here.
     """
     if (seized == 0) == (shares == 0):
         return refused(INCONSISTENT_INPUT, totals, position)
@@ -221,13 +248,13 @@ def liquidate(
     if seized > 0:
         if overflows(seized, price):
             return refused(ARITHMETIC_PANIC, totals, position)
-        taken, repaid = seized, shares_for(seized, totals, price, lltv_wad)
+        taken, repaid = seized, shares_for(seized, totals, price, factor_wad)
     else:
         if overflows(shares, totals.borrow_assets + VIRTUAL_ASSETS):
             return refused(ARITHMETIC_PANIC, totals, position)
         if price == 0:
             return refused(DIVISION_PANIC, totals, position)
-        taken, repaid = seized_for(shares, totals, price, lltv_wad), shares
+        taken, repaid = seized_for(shares, totals, price, factor_wad), shares
     paid = owed(totals, repaid)
     if repaid > max_uint128():
         return refused(MAX_UINT128_EXCEEDED, totals, position)

@@ -28,7 +28,7 @@ class Take(NamedTuple):
     shares: int
 
 
-def whole(totals: Totals, position: Position, price: int, lltv_wad: int) -> tuple[Take, int]:
+def whole(totals: Totals, position: Position, price: int, factor_wad: int) -> tuple[Take, int]:
     """The largest liquidation of a position, and what it costs in smallest units of the loan token.
 
     All the debt by shares, where the collateral suffices for it with the incentive; otherwise all the collateral by
@@ -38,19 +38,21 @@ def whole(totals: Totals, position: Position, price: int, lltv_wad: int) -> tupl
     ----------
     totals
         With interest to now.
+    factor_wad
+        The liquidation incentive factor.
     """
-    for_all = shares_for(position.collateral, totals, price, lltv_wad)
+    for_all = shares_for(position.collateral, totals, price, factor_wad)
     if for_all <= position.borrow_shares:
         return Take(position.collateral, 0), owed(totals, for_all)
     return Take(0, position.borrow_shares), owed(totals, position.borrow_shares)
 
 
-def take_for(totals: Totals, position: Position, price: int, lltv_wad: int, amount: int) -> Take:
+def take_for(totals: Totals, position: Position, price: int, factor_wad: int, amount: int) -> Take:
     """The liquidation that costs `amount` or as little less as shares allow; the whole one where that costs no more.
 
     Less than the whole is always by shares, and then always leaves some collateral.
     """
-    take, cost = whole(totals, position, price, lltv_wad)
+    take, cost = whole(totals, position, price, factor_wad)
     if amount >= cost:
         return take
     return Take(0, to_shares_down(amount, totals.borrow_assets, totals.borrow_shares))

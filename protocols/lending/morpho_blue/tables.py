@@ -5,8 +5,10 @@ from __future__ import annotations
 from chain.errors import InputError
 from chain.snapshot import Market, Snapshot
 from chain.tables import Column, Schema
+from protocols.lending.constants import constants_of
 from protocols.lending.morpho_blue.irm import ADAPTIVE_CURVE, FIXED_RATE, NO_INTEREST
 from protocols.lending.morpho_blue.market import MorphoBlueMarket
+from protocols.lending.morpho_blue.rules import OWN
 from protocols.lending.morpho_blue.state import Parameters, Position, Totals
 from protocols.lending.tables import ACCOUNT, MARKET, tables_of
 
@@ -42,7 +44,21 @@ POSITIONS = Schema.of(
     Column("borrow_shares", "uint256", "shares of the debt"),
     Column("collateral", "uint256", "smallest units of the collateral token"),
 )
-SCHEMAS = (MARKETS, POSITIONS)
+CONSTANTS = Schema.of(
+    "morpho_blue.constants",
+    [MARKET],
+    Column(
+        "liquidation_cursor_wad",
+        "uint256",
+        "share of the room above the LLTV that the incentive takes (LIQUIDATION_CURSOR)",
+    ),
+    Column(
+        "max_incentive_factor_wad",
+        "uint256",
+        "the highest incentive factor, whatever the LLTV (MAX_LIQUIDATION_INCENTIVE_FACTOR)",
+    ),
+)
+SCHEMAS = (MARKETS, POSITIONS, CONSTANTS)
 
 
 def load(snapshot: Snapshot) -> list[MorphoBlueMarket]:
@@ -58,7 +74,7 @@ def load(snapshot: Snapshot) -> list[MorphoBlueMarket]:
     markets = list(snapshot.markets_of(PROTOCOL))
     if not markets:
         return []
-    listed, entries = tables_of(snapshot, SCHEMAS, PROTOCOL)
+    listed, entries = tables_of(snapshot, (MARKETS, POSITIONS), PROTOCOL)
     rows = {row["market"]: row for row in listed.rows()}
     positions: dict[str, list[tuple[str, Position]]] = {name: [] for name in rows}
     for row in entries.rows():
@@ -99,4 +115,5 @@ def _load(
         positions=[position for _, position in positions],
         price_raw=int(row["price_raw"]),
         timestamp=snapshot.timestamp,
+        constants=constants_of(snapshot, CONSTANTS, market, OWN),
     )

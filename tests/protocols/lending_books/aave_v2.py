@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
 from protocols.lending.aave_v2 import rates
 from protocols.lending.aave_v2.market import AaveV2Market
-from protocols.lending.aave_v2.rules import backs_debt, supplied_balance, variable_debt
+from protocols.lending.aave_v2.rules import OWN, Constants, backs_debt, supplied_balance, variable_debt
 from tests.protocols import aave_v2_pools
 from tests.protocols.lending_books.book import (
     PLENTY,
@@ -35,7 +36,10 @@ class AaveV2Book(Book):
             pool.reserves.liquidity_raw[:] = [PLENTY] * len(pool.symbols)
             # Where suppliers earn nothing, interest is forgotten, and a repayment of it is refused.
             pool.reserves.liquidity_rate_ray[:] = [max(rate, 1) for rate in pool.reserves.liquidity_rate_ray]
-        self.market: AaveV2Market = aave_v2_pools.market_of(pool)
+        # the contracts' in every other book, else others that an audit may set
+        draw = random.Random(seed)
+        self.constants = OWN if draw.random() < 0.5 else Constants(draw.randint(30, 100) * 100)
+        self.market: AaveV2Market = aave_v2_pools.market_of(pool, constants=self.constants)
         self.now = aave_v2_pools.NOW + seconds
         self.market.advance(self.now)
 
@@ -94,7 +98,7 @@ class AaveV2Book(Book):
         return Fraction(self.market.state()[0].bonus_bps[reserve], 10_000)
 
     def close_factor(self) -> Fraction:
-        return Fraction(1, 2)
+        return Fraction(self.constants.close_factor_bps, 10_000)
 
     @classmethod
     def accruals(cls, seed: int, first: int, second: int) -> Iterable[Accrual]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any, ClassVar
 
 from protocols.lending.aave_v3 import balances, rates
 from protocols.lending.aave_v3.market import AaveV3Market
-from protocols.lending.aave_v3.rules import backs_debt, bonus_of
+from protocols.lending.aave_v3.rules import OWN, Constants, backs_debt, bonus_of
 from tests.protocols import aave_v3_pools
 from tests.protocols.lending_books.book import (
     PLENTY,
@@ -38,8 +39,9 @@ class AaveV3Book(Book):
         if flush:
             pool.reserves.liquidity_raw[:] = [PLENTY] * len(pool.symbols)
         accounts = [f"account {number}" for number in range(len(pool.positions.emode))]
-        state = pool.reserves, pool.emodes, pool.positions
-        self.market = AaveV3Market("pool", pool.version.name, accounts, pool.symbols, *state, aave_v3_pools.NOW)
+        self.constants = random_constants(seed)
+        state = pool.reserves, pool.emodes, pool.positions, aave_v3_pools.NOW, self.constants
+        self.market = AaveV3Market("pool", pool.version.name, accounts, pool.symbols, *state)
         self.version, self.emodes = pool.version.code, pool.emodes
         self.now = aave_v3_pools.NOW + seconds
         self.market.advance(self.now)
@@ -108,7 +110,7 @@ class AaveV3Book(Book):
         return Fraction(bonus_of(reserves, self.emodes, positions.emode[account], reserve), 10_000)
 
     def close_factor(self) -> Fraction:
-        return Fraction(1, 2)
+        return Fraction(self.constants.close_factor_bps, 10_000)
 
     @classmethod
     def accruals(cls, seed: int, first: int, second: int) -> Iterable[Accrual]:
@@ -128,6 +130,14 @@ class AaveV3Book(Book):
             exponent = debt / RAY * seconds / YEAR
             rounding = Fraction(2 * (8 + powers))
             yield third_order("debt", once.borrow_index_ray[r], twice.borrow_index_ray[r], exponent, rounding)
+
+
+def random_constants(seed: int) -> Constants:
+    """The contracts' in every other book, else others that an audit may set; accounts beyond help can be closed."""
+    draw = random.Random(seed)
+    if draw.random() < 0.5:
+        return OWN
+    return Constants(draw.randint(20, 100) * 100, draw.choice([90, 100]) * WAD // 100)
 
 
 class AaveV3BeforeDust(AaveV3Book):

@@ -21,7 +21,8 @@ class MorphoBlueBook(Book):
     held_slack = 1
 
     def __init__(self, seed: int, seconds: int = 0, flush: bool = False) -> None:
-        self.market = morpho_blue_markets.random_market(seed)
+        self.constants = morpho_blue_markets.random_constants(seed)
+        self.market = morpho_blue_markets.random_market(seed, self.constants)
         self.now = morpho_blue_markets.NOW + seconds
         self.market.advance(self.now)
 
@@ -62,7 +63,7 @@ class MorphoBlueBook(Book):
         return self.supplies(account)
 
     def bonus(self, account: int, reserve: int) -> Fraction:
-        return Fraction(incentive_factor(self.market._parameters.lltv_wad), WAD)
+        return Fraction(incentive_factor(self.market._parameters.lltv_wad, self.constants), WAD)
 
     def grain(self, offer: Offer, terms: Terms) -> Fraction:
         """A unit of collateral, and what a unit of the loan token buys."""

@@ -22,6 +22,7 @@ from chain.errors import InputError
 from chain.snapshot import Snapshot
 from simulator.audit import command
 from simulator.audit.choice import Headline, frontier
+from simulator.audit.paths import draw
 from simulator.audit.responses import RESPONSES
 from simulator.audit.run import Audit, audit, read_audit
 from simulator.cli import main
@@ -157,6 +158,27 @@ def test_thresholds_and_oracles_count_where_liquidators_act() -> None:
     frozen = audit(book, {}, model(), 256, liquidations=False, **common)
     alone = of(frozen, "statistics", output="all markets", name="mean")["value"].item()
     assert loss[0.9, 21600.0] == pytest.approx(alone, rel=1e-6)
+
+
+def test_a_larger_close_factor_sells_as_many_times_more_where_it_counts_and_nothing_more_elsewhere() -> None:
+    """A health factor of 1.005 and one move of the price. Below 1 the close factor's share of the debt is repaid, which
+    makes the account healthy; up to the threshold all of it is. The bonus is earned on that."""
+    debt = 10_000.0
+    book = plain.aave({"a": (1.005 / 0.8 * debt, debt)})
+    one_move = GBM(("COL",), 1, 3600.0, np.array([[0.024**2]]))
+    free = make_scenario({}, oracles={"deviation": 0.0}, liquidators=plain.FRICTIONLESS | {"outside_haircut": 0.0})
+    values = {"pool.close_factor": "0.5,0.75,1", "pool.close_factor_hf_threshold": "0.1,0.95,0.99,1"}
+    found = audit(book, values, one_move, 512, follow=FOLLOW, responses=["static"], like=free)
+    cells = found.frame("cells").pivot_table(index="cell", columns="parameter", values="value")
+    mean = of(found, "statistics", name="mean", by="all").pivot_table(index="cell", columns="measure", values="value")
+    drawn = draw(one_move, lambda prices: prices[:, -1], 512).prices[:, -1, 0]
+    health = 1.005 * drawn
+    assert 0.92 < health.min() < 0.95
+    for cell, row in cells.iterrows():
+        share = np.where(health <= row["pool.close_factor_hf_threshold"], 1.0, row["pool.close_factor"])
+        repaid = debt * (share * (health < 1.0)).mean()
+        assert mean["liquidated volume"][cell] == pytest.approx(1.05 * repaid, rel=1e-6)
+        assert mean["liquidators' profit"][cell] == pytest.approx(0.05 * repaid, rel=1e-6)
 
 
 # --- grids, the frontier and budgets --------------------------------------------------------------------------------

@@ -10,9 +10,10 @@ from chain.tables import Schema, Table
 from protocols.lending.compound_v3 import tables as comet
 from protocols.lending.morpho_blue import tables as morpho
 from simulator.audit.grid import Books, cells
+from simulator.audit.paths import draw
 from simulator.audit.room import rooms
 from simulator.audit.run import audit
-from simulator.audit.settings import changed, chosen, settings
+from simulator.audit.settings import Values, changed, chosen, settings
 from simulator.estimate.models.gbm import GBM
 from tests.simulator.books import START, Account, make_snapshot
 
@@ -137,3 +138,22 @@ def test_another_lltv_of_morpho_brings_its_own_incentive() -> None:
         assert rows["debt_usd"][cell, "constant-health-factor"] == pytest.approx(700 * lltv / 0.86)
     # with 300 to borrow, of the equity of 300 at 0.945: all of it
     assert rows["debt_usd"][2, "re-lever-to-maximum"] == pytest.approx(1_000.0)
+
+
+def test_a_higher_incentive_of_morpho_loses_what_the_collateral_repays_less() -> None:
+    """Of collateral C and debt D, D - C / LIF: min(max, 1 / (1 - cursor (1 - LLTV))) is the factor."""
+    model = GBM(("COL",), 1, 86_400.0, np.array([[0.3**2]]))
+    cursor, most = "morpho-blue/1.liquidation_cursor", "morpho-blue/1.max_liquidation_incentive_factor"
+    values: dict[str, Values] = {cursor: "0,0.3,0.9", most: "1.02,1.15,1.5"}
+    options = {"follow": {"LOAN": "USD"}, "responses": ["static"], "liquidations": False}
+    found = audit(morpho_market(), values, model, 256, **options)  # type: ignore[arg-type]
+    cells_of = found.frame("cells").pivot_table(index="cell", columns="parameter", values="value")
+    rows = found.frame("statistics").query("name == 'mean' and by == 'all'").set_index("cell")
+    prices = draw(model, lambda paths: paths[:, -1], 256).prices[:, -1, 0]
+    seen = set()
+    for cell, row in cells_of.iterrows():
+        factor = min(row[most], 1 / (1 - row[cursor] * 0.14))
+        lost = np.maximum(0.0, 700.0 - 1_000.0 * prices / factor).mean()
+        assert rows["value"][cell] == pytest.approx(lost, rel=1e-6)
+        seen.add(round(factor, 6))
+    assert seen == {1.0, 1.02, 1.043841, 1.144165}
