@@ -388,27 +388,28 @@ def _liquidate(deck: Deck, room: Room, now: int, dear: float, out: FloatArray) -
         was, unpaid = done, 0
         queue.size[0] = 0
         for place in range(count):
-            account = waiting[place]
-            most = most_profit(deck, state, account, gas_usd)
-            if most > rules.minimum_profit_usd:
+            push(queue, np.inf, waiting[place])
+        while queue.size[0] > 0 and done < fit:
+            most, account = pop(queue)
+            # what it cannot pay more than is known sooner than what it pays
+            most = min(most, most_profit(deck, state, account, gas_usd))
+            if most <= rules.minimum_profit_usd:
+                waiting[unpaid] = account
+                unpaid += 1
+            elif queue.size[0] > 0 and most < queue.pays[0]:
                 push(queue, most, account)
             else:
-                waiting[unpaid] = account
-                unpaid += 1
-        while queue.size[0] > 0 and done < fit:
-            account = pop(queue)
-            plan = best_plan(deck, state, account, gas_usd)
-            if plan.debt == NONE:
-                waiting[unpaid] = account
-                unpaid += 1
-            elif queue.size[0] > 0 and plan.profit_usd < queue.pays[0]:
-                # it pays less than it might: another may come first
-                push(queue, plan.profit_usd, account)
-            else:
-                settle(deck, state, plan)
-                _record(deck, state, plan, out)
-                done += 1
-                push(queue, plan.profit_usd, account)
+                plan = best_plan(deck, state, account, gas_usd)
+                if plan.debt == NONE:
+                    waiting[unpaid] = account
+                    unpaid += 1
+                elif queue.size[0] > 0 and plan.profit_usd < queue.pays[0]:
+                    push(queue, plan.profit_usd, account)
+                else:
+                    settle(deck, state, plan)
+                    _record(deck, state, plan, out)
+                    done += 1
+                    push(queue, np.inf, account)
         if done == was:
             break
         count = unpaid

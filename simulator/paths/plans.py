@@ -14,7 +14,7 @@ from protocols.lending.closing import Closing, Pair, accepted, closing, received
 from simulator.liquidators.plans import HALVINGS
 from simulator.paths import swaps
 from simulator.paths.deck import NONE, Deck, FloatArray, IntArray
-from simulator.paths.swaps import FULL, Standing
+from simulator.paths.swaps import Standing
 from simulator.paths.watch import Altered, alter, weigh
 
 
@@ -209,29 +209,30 @@ def _better_size(
             return best
         rate = swaps.way_rates(deck.ways, at.root, trade.pair, at.pays) * trade.owed_usd / trade.held_usd
     moves = moves and not outside and not trade.is_same
-    last = -np.inf
+    found = False
     for halving in range(HALVINGS + 1):
         repaid = accepted(terms, most / 2.0**halving, debt_usd, collateral_usd)
         if repaid <= 0.0:
             continue
         got = received(terms, repaid)
-        cost = repaid * trade.owed_worth * (1.0 + fee)
+        cost = repaid * trade.owed_worth * (1.0 + fee) + gas_usd
         proceeds = got * rate
-        if proceeds - cost - gas_usd <= best.profit_usd:
+        if proceeds - cost <= best.profit_usd:
             # if it moved no price: then a smaller part pays for the gas no better
             break
         if moves:
-            bought = swaps.sale(deck.pools, deck.ways, at, trade.pair, got / trade.held_usd)
-            if bought == FULL:
+            enough = (best.profit_usd + cost) / trade.owed_usd
+            bought = swaps.sale(deck.pools, deck.ways, at, trade.pair, got / trade.held_usd, enough)
+            if bought <= enough:
+                if found:
+                    # pools pay ever less for more, so that profit is concave: smaller brings less still
+                    break
                 continue
             proceeds = bought * trade.owed_usd
-        profit = proceeds - cost - gas_usd
-        if profit > best.profit_usd:
-            best = Plan(profit, best.account, trade.debt, trade.collateral, repaid, repaid * terms.bonus, got, outside)
-        if profit <= last:
-            # pools pay ever less for more, so that profit is concave: where a half brings less, smaller brings less
-            break
-        last = profit
+        best = Plan(
+            proceeds - cost, best.account, trade.debt, trade.collateral, repaid, repaid * terms.bonus, got, outside
+        )
+        found = True
     return best
 
 

@@ -1,5 +1,5 @@
-"""Accounts in the order of what they pay: a binary heap in arrays, because compiled loops that make lists must count
-references to everything they touch."""
+"""Accounts in the order of what they may pay: a binary heap in arrays, because compiled loops that make lists must
+count references to everything they touch."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def push(queue: Queue, pays: float, account: int) -> None:
 
 
 @rule
-def pop(queue: Queue) -> int:
-    """Take the account out that pays most."""
+def pop(queue: Queue) -> tuple[float, int]:
+    """Take the account out that pays most; returns what it pays, and the account."""
     queue.size[0] -= 1
     size, place = queue.size[0], 0
     _exchange(queue, 0, size)
@@ -72,4 +72,4 @@ def pop(queue: Queue) -> int:
             break
         _exchange(queue, below, place)
         place = below
-    return int(queue.account[size])
+    return float(queue.pays[size]), int(queue.account[size])

@@ -12,7 +12,8 @@ CHUNKS = 32
 with their square."""
 
 EVEN = 1e-4
-"""Share by which a way may come to pay less than the next best, where liquidity is thinner further on."""
+"""Share by which a way may come to pay less than the next best before a sale goes on along that; as much again where
+liquidity is thinner further on."""
 
 FULL = -1.0
 """In the place of what a sale brings: the pools cannot take it."""
@@ -179,11 +180,12 @@ def until(pools: Pools, ways: Ways, at: Standing, way: int, target: float) -> fl
 
 
 @rule
-def sale(pools: Pools, ways: Ways, at: Standing, pair: int, amount: float) -> float:
-    """What selling an amount over the ways of a pair would bring, or `FULL`."""
-    brings = _sell(pools, ways, at, pair, amount)
+def sale(pools: Pools, ways: Ways, at: Standing, pair: int, amount: float, enough: float) -> float:
+    """What selling an amount over the ways of a pair would bring, if that is more than enough; else enough or less, or
+    `FULL`."""
+    brings = _sell(pools, ways, at, pair, amount, enough)
     _undo(ways, at)
-    at.tried[0], at.tried_amount[0] = pair, amount
+    at.tried[0], at.tried_amount[0] = pair if brings > enough else NONE, amount
     return brings
 
 
@@ -193,18 +195,18 @@ def sell(pools: Pools, ways: Ways, at: Standing, pair: int, amount: float) -> No
     if at.tried[0] == pair and at.tried_amount[0] == amount:
         _redo(ways, at)
     else:
-        _sell(pools, ways, at, pair, amount)
+        _sell(pools, ways, at, pair, amount, 0.0)
     at.tried[0] = NONE
 
 
 @rule
-def _sell(pools: Pools, ways: Ways, at: Standing, pair: int, amount: float) -> float:
+def _sell(pools: Pools, ways: Ways, at: Standing, pair: int, amount: float, enough: float) -> float:
     """Sell part by part, each along the way that pays most for the next unit and until the next best would pay more; at
-    least one of `CHUNKS`.
+    least one of `CHUNKS`. It stops where it can bring no more than enough.
 
     Returns
     -------
-    What it brings, or `FULL`; pools have then moved all the same.
+    What it brings, or what it brings at most if that is enough or less, or `FULL`; pools have moved all the same.
     """
     start, end = ways.ways[pair], ways.ways[pair + 1]
     for way in range(start, end):
@@ -223,11 +225,14 @@ def _sell(pools: Pools, ways: Ways, at: Standing, pair: int, amount: float) -> f
                     second = pays
         if best < 0:
             return FULL
-        part = left if second == 0.0 else min(left, max(until(pools, ways, at, best, second), least))
+        if received + left * first <= enough:
+            return received + left * first
+        aim = second * (1.0 - EVEN)
+        part = left if second == 0.0 else min(left, max(until(pools, ways, at, best, aim), least))
         while True:
             got = _along(pools, ways, at, best, part)
             small = part <= least
-            if got != FULL and (small or way_rate(ways, at.root, best) >= second * (1.0 - EVEN)):
+            if got != FULL and (small or way_rate(ways, at.root, best) >= aim * (1.0 - EVEN)):
                 _note(ways, at, best)
                 break
             _back(ways, at, best)

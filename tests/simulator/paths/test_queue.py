@@ -11,12 +11,13 @@ def test_what_comes_out_is_the_most_of_what_is_in_and_of_equals_the_lowest_row(m
     """A number goes in, as an account of its own; None takes one out."""
     heap = queue.empty(len(moves))
     inside: list[tuple[float, int]] = []
-    for account, pays in enumerate(moves):
-        if pays is not None:
-            queue.push(heap, float(pays), account)
-            inside.append((-float(pays), account))
+    for row, move in enumerate(moves):
+        if move is not None:
+            queue.push(heap, float(move), row)
+            inside.append((-float(move), row))
         elif inside:
             inside.sort()
-            assert queue.pop(heap) == inside.pop(0)[1]
+            pays, account = inside.pop(0)
+            assert queue.pop(heap) == (-pays, account)
         assert heap.size[0] == len(inside)
-    assert [queue.pop(heap) for _ in range(len(inside))] == [account for _, account in sorted(inside)]
+    assert [queue.pop(heap) for _ in range(len(inside))] == [(-pays, account) for pays, account in sorted(inside)]

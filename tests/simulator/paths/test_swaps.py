@@ -105,6 +105,6 @@ def test_a_sale_over_many_ways_brings_nearly_what_the_best_division_does(seed: i
     best = network.router().sale(0, 1, amount)
     if best.exhausted or pair == NONE or not amount:
         return
-    found = swaps.sale(pools, ways, at, pair, amount / book.unit[0])
+    found = swaps.sale(pools, ways, at, pair, amount / book.unit[0], 0.0)
     assert found * book.unit[1] == pytest.approx(best.received_raw, rel=0.01)
     assert at.root == pytest.approx(pools.start, rel=1e-12)
