@@ -1,13 +1,19 @@
-"""The command `unwind`, started as a user starts it."""
+"""The command `unwind`: called in this process, or started as a user starts it."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any, NoReturn
+from unittest.mock import patch
+
+from simulator.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 _SCRIPT = Path(sys.executable).with_name("unwind")
@@ -15,10 +21,33 @@ PYTHON = [sys.executable]
 _START = [str(_SCRIPT)] if _SCRIPT.exists() else [*PYTHON, "-c", "from simulator.cli import main; main()"]
 
 
-def unwind(
+def unwind(*arguments: str | Path, folder: Path) -> CompletedProcess[str]:
+    """Run a command in a folder, in this process: what a process would print, and the status that it would end with.
+
+    `tests.simulator.test_cli` holds this to :func:`program`, which takes a second more to import what it needs.
+    """
+    line, pytest_s = ["unwind", *map(str, arguments)], sys.modules["__main__"]
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    status: Any = 0
+    with (
+        chdir(folder),
+        patch.object(sys, "argv", line),
+        patch.object(pytest_s, "__package__", None),  # or the usage would be that of `python -m pytest.unwind`
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        try:
+            main()
+        except SystemExit as ended:
+            status = ended.code or 0
+    said, complained = (each.buffer.getvalue().decode() for each in (out, err))  # type: ignore[attr-defined]
+    return CompletedProcess(line, status, said, complained)
+
+
+def program(
     *arguments: str | Path, folder: Path, start: list[str] = _START, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """Run a command in a folder and wait for it."""
+) -> CompletedProcess[str]:
+    """Run a command in a folder, in a process of its own, and wait for it."""
     return subprocess.run(
         [*start, *map(str, arguments)],
         cwd=folder,

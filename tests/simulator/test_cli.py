@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from chain.tables import MANIFEST
 from tests.simulator.books import Account, make_snapshot
-from tests.simulator.command import files, strict_json, unwind
+from tests.simulator.command import files, program, strict_json, unwind
 from tests.simulator.test_cascade import BOOK
 
 COMMANDS = {
@@ -55,7 +56,7 @@ def here(tmp_path: Path) -> Path:
 
 def test_help_lists_the_commands_and_loads_nothing_heavy(tmp_path: Path) -> None:
     start = [sys.executable, "-X", "importtime", "-c", "from simulator.cli import main; main()"]
-    done = unwind("--help", folder=tmp_path, start=start)
+    done = program("--help", folder=tmp_path, start=start)
     assert done.returncode == 0
     listed = set(re.findall(r"^  (\w+)  ", done.stdout, re.MULTILINE))
     assert listed == COMMANDS
@@ -131,6 +132,28 @@ def test_a_stress_prints_json_and_keeps_its_run(here: Path) -> None:
     assert strict_json(unwind("info", "deep/run", "--json", folder=here).stdout) == found
     assert unwind("report", ".", folder=here / "deep" / "run").returncode == 0
     assert sorted(path.name for path in (here / "deep").iterdir()) == ["run", "run.html"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("--version",),
+        (*STRESS, "--out", "run"),
+        ("info", "book", "--json"),
+        ("stress", "book"),
+        ("stress", "book", "--shock", "ETH=-100%"),
+    ],
+    ids=" ".join,
+)
+def test_a_process_prints_and_leaves_what_the_call_does_and_ends_with_its_status(
+    here: Path, command: tuple[str, ...]
+) -> None:
+    found = []
+    for how in (unwind, program):
+        done = how(*command, folder=here)
+        found.append((done.returncode, done.stdout, done.stderr, files(here)))
+        shutil.rmtree(here / "run", ignore_errors=True)
+    assert found[0] == found[1]
 
 
 # --- what it says when something is wrong ---------------------------------------------------------------------------

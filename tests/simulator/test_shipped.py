@@ -13,7 +13,7 @@ from fixtures import sample_book
 from simulator.book import read
 from simulator.run import SCHEMAS
 from simulator.scenario import load_scenario, shipped_folder
-from tests.simulator.command import PYTHON, files, strict_json, unwind
+from tests.simulator.command import PYTHON, files, program, strict_json, unwind
 
 # the crash is run once for all tests here: keep them on one worker
 
@@ -24,14 +24,14 @@ SAMPLE = "The book is a seeded sample shaped by published totals and parameters,
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with the run `one` of the shipped scenario, and what the command printed in `one.txt`."""
     folder = tmp_path_factory.mktemp("shipped")
-    done = unwind("replay", "2024-08-05", "--out", "one", "--workers", "1", folder=folder, PYTHONHASHSEED="1")
+    done = program("replay", "2024-08-05", "--out", "one", "--workers", "1", folder=folder, PYTHONHASHSEED="1")
     assert (done.returncode, done.stderr) == (0, "")
     (folder / "one.txt").write_text(done.stdout, encoding="utf-8")
     return folder
 
 
 def test_the_sample_book_can_be_made_again_byte_for_byte(tmp_path: Path) -> None:
-    done = unwind("made", folder=tmp_path, start=[*PYTHON, "-m", "fixtures.sample_book"])
+    done = program("made", folder=tmp_path, start=[*PYTHON, "-m", "fixtures.sample_book"])
     assert (done.returncode, done.stderr) == (0, "")
     assert files(tmp_path / "made") == files(shipped_folder() / "snapshots" / "2024-08-05")
 
@@ -46,7 +46,7 @@ def test_the_shipped_book_is_what_its_scenario_is_run_on() -> None:
 
 
 def test_a_replay_gives_the_same_bytes_in_another_process_with_another_number_of_threads(shipped: Path) -> None:
-    done = unwind("replay", "2024-08-05", "--out", "two", "--workers", "2", folder=shipped, PYTHONHASHSEED="2")
+    done = program("replay", "2024-08-05", "--out", "two", "--workers", "2", folder=shipped, PYTHONHASHSEED="2")
     assert done.returncode == 0
     assert files(shipped / "two") == files(shipped / "one")
     assert done.stdout == (shipped / "one.txt").read_text(encoding="utf-8").replace("run: one", "run: two")
