@@ -6,7 +6,6 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from chain.node import Node
 from fixtures.localchain import LocalChain
 from protocols.snapshot import choose, take_snapshot
 from tests.deployments import write_deployments
+from tests.simulator.command import unwind
 
 pytestmark = pytest.mark.localchain
 UNWIND = [sys.executable, "-c", "from simulator.cli import main; main()"]
@@ -24,16 +24,12 @@ KEY = "c0ffee-secret-key"
 
 
 def command(chain: LocalChain, folder: Path, out: str, *more: str) -> list[str]:
-    """The command line that reads the chain's last block."""
+    """The arguments that have the chain's last block read."""
     deployments = folder / "deployments.toml"
     if not deployments.exists():
         write_deployments(chain, deployments)
     reading = ["snapshot", "--rpc", f"{chain.url}/?key={KEY}", "--block", str(chain.block)]
-    return [*UNWIND, *reading, "--deployments", str(deployments), "--out", str(folder / out), *more]
-
-
-def run(line: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(line, capture_output=True, text=True, timeout=600, check=False)
+    return [*reading, "--deployments", str(deployments), "--out", str(folder / out), *more]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -43,13 +39,13 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_a_snapshot_killed_at_random_moments_ends_with_the_bytes_of_an_undisturbed_one(
     chain: LocalChain, tmp_path: Path
 ) -> None:
-    undisturbed = run(command(chain, tmp_path, "undisturbed", "--cache", str(tmp_path / "one")))
+    undisturbed = unwind(*command(chain, tmp_path, "undisturbed", "--cache", str(tmp_path / "one")), folder=tmp_path)
     assert undisturbed.returncode == 0, undisturbed.stderr
     slowly = ["--cache", str(tmp_path / "two"), "--requests-per-second", "15"]
     chance = random.Random(7)
     killed = 0
     while not (tmp_path / "killed").exists():
-        process = subprocess.Popen(command(chain, tmp_path, "killed", *slowly), stderr=subprocess.PIPE)
+        process = subprocess.Popen([*UNWIND, *command(chain, tmp_path, "killed", *slowly)], stderr=subprocess.PIPE)
         try:
             # later and later, so that a slow machine gets somewhere too
             process.wait(timeout=chance.uniform(0.8, 2.2) * (1 + killed / 4))
@@ -71,7 +67,7 @@ def test_a_snapshot_killed_at_random_moments_ends_with_the_bytes_of_an_undisturb
 
 
 def test_the_url_stands_in_no_file(chain: LocalChain, tmp_path: Path) -> None:
-    assert run(command(chain, tmp_path, "out", "--cache", str(tmp_path / "cache"))).returncode == 0
+    assert unwind(*command(chain, tmp_path, "out", "--cache", "cache"), folder=tmp_path).returncode == 0
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) > 10
     assert [path for path in files if KEY.encode() in path.read_bytes()] == []
@@ -89,7 +85,7 @@ def test_the_url_stands_in_no_file(chain: LocalChain, tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_one_message_and_leaves_nothing(
     chain: LocalChain, tmp_path: Path, more: list[str], message: str
 ) -> None:
-    answer = run(command(chain, tmp_path, "out", "--cache", str(tmp_path / "cache"), *more))
+    answer = unwind(*command(chain, tmp_path, "out", "--cache", "cache", *more), folder=tmp_path)
     assert answer.returncode == 2
     assert message in answer.stderr
     assert "Traceback" not in answer.stderr
@@ -99,8 +95,8 @@ def test_what_cannot_be_read_is_one_message_and_leaves_nothing(
 
 def test_a_dead_node_is_one_message_without_its_key(tmp_path: Path) -> None:
     started = time.monotonic()
-    line = [*UNWIND, "snapshot", "--rpc", f"http://127.0.0.1:9/{KEY}", "--out", str(tmp_path / "out")]
-    answer = run([*line, "--cache", str(tmp_path / "cache")])
+    line = ("snapshot", "--rpc", f"http://127.0.0.1:9/{KEY}", "--out", "out", "--cache", "cache")
+    answer = unwind(*line, folder=tmp_path)
     assert answer.returncode == 2
     assert "http://127.0.0.1:9" in answer.stderr
     assert "Traceback" not in answer.stderr
