@@ -15,8 +15,8 @@ _SHARE_BITS = 20
 def sale_to(excess: Callable[[int], float], guess: int, most: int, step: int) -> int:
     """The sale that brings a falling function of the amount sold to 0.
 
-    Regula falsi with Illinois' halving, and every third step a bisection, since pools bend sharply where they run out
-    of a token.
+    Inverse quadratic interpolation, as in Brent's method; and a bisection where three steps have not brought the ends
+    four times as near to each other, since pools bend sharply where they run out of a token.
 
     Parameters
     ----------
@@ -46,15 +46,30 @@ def sale_to(excess: Callable[[int], float], guess: int, most: int, step: int) ->
         # a little beyond where the line through both ends comes to 0
         beyond = right + int(1.05 * (right - left) * below / (above - below)) + 1 if above > below else 4 * right
         left, above, right = right, below, min(beyond, 4 * right, most)
-    slope_below, steps, step = below, 0, max(step, 1)
+    replaced, spans, step = (0, -inf), [inf, inf, inf], max(step, 1)
     while right - left > (step if below > -inf else max(left >> _SHARE_BITS, step)) and below < -TOLERANCE:
-        steps += 1
         middle = (left + right) // 2
-        if steps % 3 and below > -inf:
-            middle = min(max(left + int((right - left) * (above / (above - slope_below))), left + 1), right - 1)
+        if below > -inf and 4 * (right - left) <= spans[-3]:
+            middle = min(max(int(_crossing((left, above), (right, below), replaced)), left + 1), right - 1)
+        spans.append(right - left)
         found = excess(middle)
         if found > TOLERANCE:
-            left, above, slope_below = middle, found, slope_below / 2
+            replaced, left, above = (left, above), middle, found
         else:
-            right, below, slope_below, above = middle, found, found, above / 2
+            replaced, right, below = (right, below), middle, found
     return right if below > -inf else left
+
+
+def _crossing(left: tuple[int, float], right: tuple[int, float], third: tuple[int, float]) -> float:
+    """Where the parabola through three points, amounts over excesses, is at 0; the line through the ends where the
+    third is at no other excess, or the parabola leads out from between them."""
+    (a, at_a), (b, at_b), (c, at_c) = left, right, third
+    if at_c > -inf and at_c not in (at_a, at_b):
+        amount = (
+            a * (at_b * at_c / ((at_a - at_b) * (at_a - at_c)))
+            + b * (at_a * at_c / ((at_b - at_a) * (at_b - at_c)))
+            + c * (at_a * at_b / ((at_c - at_a) * (at_c - at_b)))
+        )
+        if a < amount < b:
+            return amount
+    return a + (b - a) * (at_a / (at_a - at_b))
