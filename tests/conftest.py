@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,10 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from fixtures.localchain import LocalChain
+
+# read when SciPy is first imported: matrices here are small and test workers as many as processors, so that threads of
+# linear algebra would do nothing but wait for each other
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # machines are noisy, so no deadlines; the same examples everywhere, so that a failure can be met again
 settings.register_profile("unwind", deadline=None, derandomize=True)
