@@ -33,7 +33,7 @@ def snapshot(chain: LocalChain, tmp_path_factory: pytest.TempPathFactory) -> Sna
 def run(snapshot: Snapshot, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A sudden crash, through disk as a user's would go."""
     folder = tmp_path_factory.mktemp("verify") / "run"
-    crash(snapshot, CRASH, steps=3, step_s=600).write(folder)
+    crash(snapshot, CRASH, steps=1, step_s=600).write(folder)
     return read_run(folder)
 
 
