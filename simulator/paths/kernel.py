@@ -390,13 +390,13 @@ def _liquidate(deck: Deck, room: Room, now: int, dear: float, out: FloatArray) -
         for place in range(count):
             push(queue, np.inf, waiting[place])
         while queue.size[0] > 0 and done < fit:
-            most, account = pop(queue)
+            known, account = pop(queue)
             # what it cannot pay more than is known sooner than what it pays
-            most = min(most, most_profit(deck, state, account, gas_usd))
+            most = min(known, most_profit(deck, state, account, gas_usd))
             if most <= rules.minimum_profit_usd:
                 waiting[unpaid] = account
                 unpaid += 1
-            elif queue.size[0] > 0 and most < queue.pays[0]:
+            elif known == np.inf or (queue.size[0] > 0 and most < queue.pays[0]):
                 push(queue, most, account)
             else:
                 plan = best_plan(deck, state, account, gas_usd)
