@@ -29,7 +29,7 @@ from simulator.cli import main
 from simulator.estimate import command as estimates
 from simulator.estimate.models.gbm import GBM
 from simulator.estimate.run import estimate
-from simulator.estimate.sampling import Sampling
+from simulator.estimate.sampling import Experiment, Sampling
 from simulator.scenario import Scenario
 from tests.simulator import plain
 from tests.simulator.books import make_scenario
@@ -171,7 +171,7 @@ def test_a_larger_close_factor_sells_as_many_times_more_where_it_counts_and_noth
     found = audit(book, values, one_move, 512, follow=FOLLOW, responses=["static"], like=free)
     cells = found.frame("cells").pivot_table(index="cell", columns="parameter", values="value")
     mean = of(found, "statistics", name="mean", by="all").pivot_table(index="cell", columns="measure", values="value")
-    drawn = draw(one_move, lambda prices: prices[:, -1], 512).prices[:, -1, 0]
+    drawn = draw(Experiment(one_move, 512), lambda prices: prices[:, -1]).prices[:, -1, 0]
     health = 1.005 * drawn
     assert 0.92 < health.min() < 0.95
     for cell, row in cells.iterrows():

@@ -15,6 +15,7 @@ from simulator.audit.room import rooms
 from simulator.audit.run import audit
 from simulator.audit.settings import Values, changed, chosen, settings
 from simulator.estimate.models.gbm import GBM
+from simulator.estimate.sampling import Experiment
 from tests.simulator.books import START, Account, make_snapshot
 
 WAD = 10**18
@@ -149,7 +150,7 @@ def test_a_higher_incentive_of_morpho_loses_what_the_collateral_repays_less() ->
     found = audit(morpho_market(), values, model, 256, **options)  # type: ignore[arg-type]
     cells_of = found.frame("cells").pivot_table(index="cell", columns="parameter", values="value")
     rows = found.frame("statistics").query("name == 'mean' and by == 'all'").set_index("cell")
-    prices = draw(model, lambda paths: paths[:, -1], 256).prices[:, -1, 0]
+    prices = draw(Experiment(model, 256), lambda paths: paths[:, -1]).prices[:, -1, 0]
     seen = set()
     for cell, row in cells_of.iterrows():
         factor = min(row[most], 1 / (1 - row[cursor] * 0.14))
