@@ -215,7 +215,6 @@ def _accounts(book: Book, entries: Entries, token: IntArray) -> Accounts:
     return Accounts(
         row=entries.row,
         market=entries.market,
-        kind=entries.kind,
         offsets=each.offsets,
         reserve=each.reserve,
         supplied=each.supplied,

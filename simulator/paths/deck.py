@@ -26,8 +26,8 @@ class Accounts(NamedTuple):
     ----------
     row
         Shape (accounts,): which of the book's accounts it is, those of the first market first.
-    market, kind, offsets
-        Shape (accounts,), (accounts,) and (accounts + 1,).
+    market, offsets
+        Shape (accounts,) and (accounts + 1,).
     reserve, supplied, debt
         Shape (entries,): the reserve, and whole tokens at the start.
     threshold, bonus
@@ -41,7 +41,6 @@ class Accounts(NamedTuple):
 
     row: IntArray
     market: IntArray
-    kind: IntArray
     offsets: IntArray
     reserve: IntArray
     supplied: FloatArray

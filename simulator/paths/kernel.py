@@ -177,7 +177,10 @@ def _room(deck: Deck, times: int) -> Room:
     )
     state = room.state
     _publish(deck.feeds, reserves.numeraire, reserves.oracle, deck.rules.step_s, 0, tokens.outside_usd,
-             state.outside_usd, state.oracle_usd, _unsaid(deck))  # fmt: skip
+             state.outside_usd, state.oracle_usd, room.said)  # fmt: skip
+    room.worth[0] = 0.0
+    for token in range(len(tokens.held)):
+        room.worth[0] += tokens.held[token] * tokens.outside_usd[token]
     _value(reserves, 0, state.oracle_usd, state.pledge, state.owe)
     _look_at_health(deck, room)
     _look_for_losses(deck, room, 0)
@@ -197,10 +200,8 @@ def _restart(deck: Deck, room: Room) -> None:
             state.supplied[entry], state.debt[entry] = accounts.supplied[entry], accounts.debt[entry]
     state.altered.number[0] = 0
     state.bought_usd[0] = 0.0
-    for pool in range(len(deck.pools.first)):
-        state.at.place[pool] = deck.pools.offsets[pool]
-        swaps.move_to(deck.pools, state.at, pool, deck.pools.start[pool])
-        state.at.left[pool] = 1.0
+    swaps.reopen(deck.pools, state.at)
+    for pool in range(len(room.most_moved)):
         room.most_moved[pool] = 0.0
     for feed in range(len(said.seen)):
         said.seen[feed], said.seen_s[feed], said.published[feed] = 1.0, deck.feeds.answered_s[feed], 1.0
@@ -208,9 +209,6 @@ def _restart(deck: Deck, room: Room) -> None:
             said.under_way[feed, place] = np.nan
     for token in range(len(room.stays)):
         room.stays[token] = room.fades[token] = 0.0
-    room.worth[0] = 0.0
-    for token in range(len(deck.tokens.held)):
-        room.worth[0] += deck.tokens.held[token] * deck.tokens.outside_usd[token]
     restart(deck.kinds, room.near)
     restart(deck.kinds, room.short)
 
@@ -252,19 +250,18 @@ def standing(pools: Pools, ways: Ways) -> Standing:
     """Pools as they stand at the start."""
     legs = len(ways.pool)
     at = Standing(
-        pools.start.copy(),
-        pools.offsets[:-1].copy(),
-        np.ones(len(pools.first)),
+        np.empty(len(pools.first)),
+        np.empty(len(pools.first), dtype=np.int64),
+        np.empty(len(pools.first)),
         np.empty(2 * legs),
         np.empty(2 * legs, dtype=np.int64),
         np.zeros(len(ways.legs) + 1, dtype=np.int64),
-        np.full(1, NONE, dtype=np.int64),
+        np.empty(1, dtype=np.int64),
         np.empty(1),
         np.empty(len(ways.legs), dtype=np.int64),
         np.empty(len(ways.legs)),
     )
-    for pool in range(len(pools.first)):
-        swaps.move_to(pools, at, pool, pools.start[pool])
+    swaps.reopen(pools, at)
     return at
 
 

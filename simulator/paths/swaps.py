@@ -97,6 +97,15 @@ def move_to(pools: Pools, at: Standing, pool: int, root: float) -> None:
 
 
 @rule
+def reopen(pools: Pools, at: Standing) -> None:
+    """Put pools back to where they stood at the start."""
+    at.tried[0] = NONE
+    for pool in range(len(pools.first)):
+        at.place[pool], at.left[pool] = pools.offsets[pool], 1.0
+        move_to(pools, at, pool, pools.start[pool])
+
+
+@rule
 def arbitrage(pools: Pools, at: Standing, outside: FloatArray, share: float) -> None:
     """Close a share of every pool's gap to the outside price in logarithms, up to the nearer edge of the band within
     which its fees let nobody gain."""
@@ -151,10 +160,7 @@ def way_rates(ways: Ways, root: FloatArray, pair: int, out: FloatArray) -> float
     """What the next unit brings along each way of a pair; returns the most."""
     best = 0.0
     for way in range(ways.ways[pair], ways.ways[pair + 1]):
-        product = 1.0
-        for leg in range(ways.legs[way], ways.legs[way + 1]):
-            product *= root[ways.pool[leg]] if ways.side[leg] == 0 else 1.0 / root[ways.pool[leg]]
-        out[way] = ways.kept[way] * product * product
+        out[way] = way_rate(ways, root, way)
         best = max(best, out[way])
     return best
 

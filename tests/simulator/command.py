@@ -27,7 +27,8 @@ def unwind(*arguments: str | Path, folder: Path) -> CompletedProcess[str]:
     `tests.simulator.test_cli` holds this to :func:`program`, which takes a second more to import what it needs.
     """
     line, pytest_s = ["unwind", *map(str, arguments)], sys.modules["__main__"]
-    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    buffers = [io.BytesIO(), io.BytesIO()]
+    out, err = (io.TextIOWrapper(buffer, "utf-8", write_through=True) for buffer in buffers)
     status: Any = 0
     with (
         chdir(folder),
@@ -40,7 +41,7 @@ def unwind(*arguments: str | Path, folder: Path) -> CompletedProcess[str]:
             main()
         except SystemExit as ended:
             status = ended.code or 0
-    said, complained = (each.buffer.getvalue().decode() for each in (out, err))  # type: ignore[attr-defined]
+    said, complained = (buffer.getvalue().decode() for buffer in buffers)
     return CompletedProcess(line, status, said, complained)
 
 

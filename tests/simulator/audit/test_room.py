@@ -146,8 +146,7 @@ def test_a_higher_incentive_of_morpho_loses_what_the_collateral_repays_less() ->
     model = GBM(("COL",), 1, 86_400.0, np.array([[0.3**2]]))
     cursor, most = "morpho-blue/1.liquidation_cursor", "morpho-blue/1.max_liquidation_incentive_factor"
     values: dict[str, Values] = {cursor: "0,0.3,0.9", most: "1.02,1.15,1.5"}
-    options = {"follow": {"LOAN": "USD"}, "responses": ["static"], "liquidations": False}
-    found = audit(morpho_market(), values, model, 256, **options)  # type: ignore[arg-type]
+    found = audit(morpho_market(), values, model, 256, follow={"LOAN": "USD"}, responses=["static"], liquidations=False)
     cells_of = found.frame("cells").pivot_table(index="cell", columns="parameter", values="value")
     rows = found.frame("statistics").query("name == 'mean' and by == 'all'").set_index("cell")
     prices = draw(Experiment(model, 256), lambda paths: paths[:, -1]).prices[:, -1, 0]

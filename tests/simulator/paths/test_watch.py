@@ -118,7 +118,7 @@ def test_accounts_of_a_kind_pledge_and_owe_the_same_and_those_far_from_the_edge_
     assert sorted(accounts.row.tolist()) == list(range(len(accounts.market)))
     for row in range(len(accounts.market)):
         entries = slice(accounts.offsets[row], accounts.offsets[row + 1])
-        kind, reserve = accounts.kind[row], accounts.reserve[entries]
+        kind, reserve = int(np.searchsorted(kinds.accounts, row, side="right")) - 1, accounts.reserve[entries]
         assert kinds.accounts[kind] <= row < kinds.accounts[kind + 1]
         held = reserve[(accounts.supplied[entries] > 0.0) & (accounts.threshold[entries] > 0.0)]
         owed = reserve[accounts.debt[entries] > 0.0]
